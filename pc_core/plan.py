@@ -1,0 +1,241 @@
+"""Page and stored rows in, plan out: what to insert, update, leave alone, skip, set aside.
+
+Pure: no clock, no database. The store applies a plan in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from pc_core.admission import Admission
+from pc_core.erasure import Tombstones
+from pc_core.referral import Malformed, Referral
+from pc_core.report import Counts
+from pc_core.row import Row, build_row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRow:
+    """What a plan needs to know of a stored referral.
+
+    Attributes:
+        content_hash: of the stored content; equal hashes mean that there is nothing to write.
+        updated_ticks: Partner Center's updatedDateTime, capped by when it was fetched (100 ns).
+        missing: whether a sweep had marked it as gone.
+        has_domain: whether a company domain was found.
+    """
+
+    content_hash: bytes
+    updated_ticks: int | None
+    missing: bool
+    has_domain: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the settings contribute to a plan."""
+
+    admission: Admission
+    own_domains: frozenset[str]
+    tombstones: Tombstones = field(default_factory=Tombstones)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the items of a page come from.
+
+    Attributes:
+        kind: a `replay` of quarantine only wins over strictly older content; a page that was just
+            fetched also wins a tie.
+        fetched_ticks: when the page was fetched, by the server's clock where it told it: a
+            change dated in the future counts as made then, so that it cannot win for ever.
+        drift_ticks: set during a sweep that should find nothing new: changes older than this
+            that it finds are drift.
+        backfill: set during a sweep that is expected to find much.
+    """
+
+    kind: Literal["live", "replay"] = "live"
+    fetched_ticks: int
+    drift_ticks: int | None = None
+    backfill: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class PagePlan:
+    """What one page changes.
+
+    Attributes:
+        inserts, updates: rows to write, at most one per referral.
+        quarantine: items to set aside; the store writes each id and content once.
+        reappeared: stored referrals, marked missing, that were on the page.
+        understood: ids whose quarantine entries a good version has closed.
+        superseded: ids whose replayed content is older than what is stored.
+        seen: every id on the page, quarantined ones too.
+        organizations: organizationId values met on the page.
+    """
+
+    inserts: dict[str, Row] = field(default_factory=dict)
+    updates: dict[str, Row] = field(default_factory=dict)
+    quarantine: list[Malformed] = field(default_factory=list)
+    reappeared: set[str] = field(default_factory=set)
+    understood: set[str] = field(default_factory=set)
+    superseded: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def writes_rows(self) -> bool:
+        """Whether any referral row changes."""
+        return bool(self.inserts or self.updates or self.reappeared)
+
+
+def make_plan(
+    items: Sequence[Referral | Malformed],
+    stored: Mapping[str, StoredRow],
+    *,
+    rules: Rules,
+    origin: Origin,
+) -> PagePlan:
+    """Decide for each item of a page; the counts' piles add up to the number of items.
+
+    Args:
+        stored: by referral_id; ids that are not in it are not stored.
+    """
+    plan = PagePlan()
+    counts = plan.counts
+    known = dict(stored)
+    for item in items:
+        counts.fetched += 1
+        if isinstance(item, Malformed):
+            _set_aside(plan, item, rules.tombstones)
+            continue
+        plan.seen.add(item.referral_id)
+        plan.understood.add(item.referral_id)
+        _count_unknown(counts, item)
+        before = known.get(item.referral_id)
+        if before is None:
+            after = _admit(plan, item, rules, origin)
+        else:
+            after = _bring_up_to_date(plan, item, before, rules, origin)
+        if after is not None:
+            known[item.referral_id] = after
+    return plan
+
+
+def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
+    if item.referral_id is not None:
+        plan.seen.add(item.referral_id)
+        if tombstones.covers_id(item.referral_id):
+            _skip(plan.counts, "erased")
+            return
+    plan.quarantine.append(item)
+    plan.counts.quarantined += 1
+
+
+def _admit(
+    plan: PagePlan, referral: Referral, rules: Rules, origin: Origin
+) -> StoredRow | None:
+    reason = rules.admission.skip_reason(referral)
+    if reason is None and rules.tombstones.covers_id(referral.referral_id):
+        reason = "erased"
+    if reason is not None:
+        _skip(plan.counts, reason)
+        return None
+    row = _row(referral, rules, origin)
+    if rules.tombstones.covers_domain(row.domain):
+        _skip(plan.counts, "erased")
+        return None
+    plan.inserts[referral.referral_id] = row
+    plan.counts.inserted += 1
+    _count_domain(plan.counts, row.domain is not None)
+    _count_find(plan.counts, row.pc_updated_ticks, origin)
+    return _as_stored(row)
+
+
+def _bring_up_to_date(
+    plan: PagePlan, referral: Referral, before: StoredRow, rules: Rules, origin: Origin
+) -> StoredRow | None:
+    counts = plan.counts
+    if before.missing and origin.kind == "live":
+        plan.reappeared.add(referral.referral_id)
+    older = _is_older(referral, before, origin)
+    if older and origin.kind == "replay":
+        plan.superseded.add(referral.referral_id)
+    if older or referral.content_hash == before.content_hash:
+        if before.missing and origin.kind == "live":
+            counts.updated += 1
+            counts.reappeared += 1
+        else:
+            counts.unchanged += 1
+        _count_domain(counts, before.has_domain)
+        return None
+    row = _row(referral, rules, origin)
+    if referral.referral_id in plan.inserts:
+        # The same referral twice on a page: it is one new row, with the later content.
+        plan.inserts[referral.referral_id] = row
+        counts.unchanged += 1
+        return _as_stored(row)
+    plan.updates[referral.referral_id] = row
+    counts.updated += 1
+    _count_domain(counts, row.domain is not None)
+    if before.missing:
+        counts.reappeared += 1
+    elif row.pc_updated_ticks is not None and row.pc_updated_ticks == before.updated_ticks:
+        counts.changed_silently += 1
+    else:
+        _count_find(counts, row.pc_updated_ticks, origin)
+    return _as_stored(row)
+
+
+def _is_older(referral: Referral, before: StoredRow, origin: Origin) -> bool:
+    if referral.updated_ticks is None or before.updated_ticks is None:
+        return origin.kind == "replay"
+    ticks = min(referral.updated_ticks, origin.fetched_ticks)
+    if origin.kind == "replay":
+        return ticks <= before.updated_ticks
+    return ticks < before.updated_ticks
+
+
+def _row(referral: Referral, rules: Rules, origin: Origin) -> Row:
+    row = build_row(referral, own_domains=rules.own_domains)
+    if row.pc_updated_ticks is not None and row.pc_updated_ticks > origin.fetched_ticks:
+        return msgspec.structs.replace(row, pc_updated_ticks=origin.fetched_ticks)
+    return row
+
+
+def _as_stored(row: Row) -> StoredRow:
+    return StoredRow(
+        content_hash=row.content_hash,
+        updated_ticks=row.pc_updated_ticks,
+        missing=False,
+        has_domain=row.domain is not None,
+    )
+
+
+def _count_find(counts: Counts, ticks: int | None, origin: Origin) -> None:
+    if origin.backfill:
+        counts.backfilled += 1
+    elif origin.drift_ticks is not None and ticks is not None and ticks < origin.drift_ticks:
+        counts.drift += 1
+
+
+def _count_domain(counts: Counts, found: bool) -> None:
+    if not found:
+        counts.domain_not_found += 1
+
+
+def _count_unknown(counts: Counts, referral: Referral) -> None:
+    for name, value in referral.unknown:
+        counts.unknown_values[f"{name}={value[:40]}"] += 1
+    for name in ("direction", "status", "substatus"):
+        if getattr(referral, name) is None:
+            counts.unknown_values[f"{name} missing"] += 1
+
+
+def _skip(counts: Counts, reason: str) -> None:
+    counts.skipped += 1
+    counts.skipped_reasons[reason] += 1

@@ -1,0 +1,241 @@
+"""What a run needs of the outside world; the adapters fulfil it without knowing the run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from pc_core.account import Account, SignInStatus
+from pc_core.budget import Budget
+from pc_core.erasure import Tombstones
+from pc_core.plan import PagePlan, StoredRow
+from pc_core.progress import SyncState
+from pc_core.report import Report
+
+Walk = Literal["head", "sweep"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedPage:
+    """One answer of the list call.
+
+    Attributes:
+        items: each referral's exact JSON text, UTF-8.
+        next_link: the raw query to go on with, for our own path; None on the last page.
+        served_at: the answer's `Date`; None if it had none that could be read.
+        fetched_at: when it arrived, by our clock.
+    """
+
+    items: list[bytes]
+    next_link: str | None
+    served_at: datetime | None
+    fetched_at: datetime
+
+
+class PartnerCenter(Protocol):
+    """The referrals API, one request at a time.
+
+    Attributes:
+        requests: HTTP requests sent so far, retries included.
+        retries: how many of them repeated an earlier one.
+
+    Every call raises SignInNeeded, FixSetting (403, 400), TryLater, NonsenseAnswer, BudgetEnded.
+    """
+
+    requests: int
+    retries: int
+
+    def first_page(self, *, order: str | None, top: int | None, budget: Budget) -> FetchedPage:
+        """The list from its beginning.
+
+        Args:
+            order: `$orderby`, e.g. `updatedDateTime desc`; None: do not send it.
+            top: `$top`; None: do not send it.
+
+        Raises:
+            OrderRefused: 400 while an order was asked for.
+        """
+
+    def next_page(self, link: str, *, budget: Budget) -> FetchedPage:
+        """The page behind a `next_link`.
+
+        Raises:
+            LinkRefused: 400, 404 or 410: the link has died.
+        """
+
+    def referral(self, referral_id: str, *, budget: Budget) -> FetchedPage | None:
+        """One referral as a page of one item; None if Partner Center answers 404."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """An access token and whose it is."""
+
+    access_token: str
+    account: Account
+
+
+class Tokens(Protocol):
+    """Silent sign-in with the token cache."""
+
+    def token(self, *, refresh: bool = False, claims: str | None = None) -> Token:
+        """A usable access token.
+
+        Args:
+            refresh: do not use the cached one: the API has just refused it.
+            claims: a claims challenge to answer (JSON text).
+
+        Raises:
+            SignInNeeded: a person has to sign in, or an administrator to act.
+            TryLater: Entra or the storage is out of reach.
+            FixSetting: the storage or its key is set up wrongly.
+        """
+
+    def renewed_at(self) -> datetime | None:
+        """When Entra last issued a refresh token; None if it never did or nothing is cached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write, until somebody else has it.
+
+    Attributes:
+        fence: grows with every holder; checked inside every transaction.
+    """
+
+    task_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The lease is somebody else's: the run that has it, and until when."""
+
+    task_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Stored, present rows that an ended sweep has not met.
+
+    Attributes:
+        present: rows that count as present in all.
+        open: unseen and not asked for by id yet.
+        gone: unseen, and 404 by id.
+        next_ids: some of the open ones, oldest id first.
+    """
+
+    present: int
+    open: int
+    gone: int
+    next_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineEntry:
+    """One row set aside: its number and its content as escaped text."""
+
+    entry_id: int
+    raw_text: str
+
+
+class Store(Protocol):
+    """The database, as a run sees it.
+
+    Every call raises TryLater (`database_unavailable`) or FixSetting (`migration_missing`,
+    `migration_newer`, `database_denied`); calls with a lease raise LeaseLost and then have
+    written nothing.
+    """
+
+    def take_lease(self, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
+        """Take the lease if it is free or has expired by the database's clock, and open the run.
+
+        One transaction: a run whose lease had expired becomes `interrupted`; `report` becomes
+        the new run's row.
+        """
+
+    def keep_lease(self, lease: Lease) -> None:
+        """Heartbeat: move the expiry to `ttl_s` from now."""
+
+    def finish_run(self, lease: Lease, report: Report, state: SyncState | None) -> None:
+        """Write the run's end (and state, if given) and give the lease back, in one transaction."""
+
+    def load_state(self) -> SyncState:
+        """Where the last run left off; an empty SyncState in a new database."""
+
+    def load_tombstones(self) -> Tombstones:
+        """What was erased."""
+
+    def stored_rows(self, ids: Collection[str]) -> dict[str, StoredRow]:
+        """What is stored of these referrals, by referral_id."""
+
+    def save_page(
+        self,
+        lease: Lease,
+        plan: PagePlan,
+        *,
+        state: SyncState,
+        report: Report,
+        fetched_at: datetime,
+        seen_in: Collection[Walk] = (),
+    ) -> None:
+        """Apply a page in one transaction.
+
+        Rows, history, quarantine (new entries, and those that `understood` closes), seen ids of
+        the walks named, run progress and state commit together or not at all.
+
+        Raises:
+            RowRefused: the database refuses one row; nothing was written.
+        """
+
+    def save_state(
+        self, lease: Lease, *, state: SyncState, report: Report, forget: Collection[Walk] = ()
+    ) -> None:
+        """Write run progress and state; empty the seen ids of the walks in `forget`."""
+
+    def not_read_above(self, stop_ticks: int, *, just_seen: Collection[str]) -> int:
+        """How many stored, present rows with a change at or after `stop_ticks` the head missed:
+        those neither among its seen ids nor in `just_seen`."""
+
+    def unseen(self, *, limit: int) -> Unseen:
+        """What the ended sweep has not met; `next_ids` has at most `limit` ids."""
+
+    def note_gone(self, lease: Lease, ids: Collection[str]) -> None:
+        """Remember that these unseen rows answered 404 by id."""
+
+    def mark_missing(self, lease: Lease, *, state: SyncState, report: Report) -> int:
+        """End the sweep: rows noted as gone get `missing_since` (with history), the sweep's seen
+        ids are emptied, state and progress written. Returns how many rows were newly marked."""
+
+    def rows_after(self, after: str, *, limit: int) -> list[tuple[str, bytes]]:
+        """Stored rows as (referral_id, raw JSON) in id order, to be recomputed."""
+
+    def open_quarantine(self, after_id: int, *, limit: int) -> list[QuarantineEntry]:
+        """Entries that wait for a good version, in order of their numbers."""
+
+    def settle_quarantine(
+        self,
+        lease: Lease,
+        plan: PagePlan,
+        *,
+        settled: Sequence[tuple[int, str]],
+        reasons: Sequence[tuple[int, str, str | None, str]],
+        report: Report,
+        state: SyncState,
+        fetched_at: datetime,
+    ) -> None:
+        """Apply a replay: the plan's rows are written, the entries in `settled` (number and
+        `replayed` or `superseded`) closed, and `reasons` (number, reason, field, detail) renewed
+        for those that still cannot be understood."""
+
+    def purge(self, lease: Lease, *, older_than_days: int) -> int:
+        """Delete runs, closed quarantine and history older than this; returns how many rows."""
+
+    def save_sign_in(self, status: SignInStatus) -> bool:
+        """Store the sign-in state; True if state or reason changed. Needs no lease."""
+
+    def load_sign_in(self) -> SignInStatus | None:
+        """The stored sign-in state; None if nobody ever signed in."""
