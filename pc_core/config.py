@@ -114,9 +114,7 @@ class Settings(BaseModel):
     client_id: str | None = _key("HUNTER_PARTNER_CENTER_CLIENT_ID", None)
     tenant_id: str | None = _key("HUNTER_PARTNER_CENTER_TENANT_ID", None)
     api_url: HttpsUrl = _key("HUNTER_PARTNER_CENTER_API_URL", "https://api.partner.microsoft.com")
-    scope: str = _key(
-        "HUNTER_PARTNER_CENTER_SCOPE", "https://api.partner.microsoft.com/.default"
-    )
+    scope: str = _key("HUNTER_PARTNER_CENTER_SCOPE", "https://api.partner.microsoft.com/.default")
     authority: HttpsUrl = _key(
         "HUNTER_PARTNER_CENTER_AUTHORITY", "https://login.microsoftonline.com"
     )
@@ -205,16 +203,16 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Read and check all settings; an empty value counts as not set, but for
-        HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES, where it means none.
+        """Read and check all settings.
+
+        An empty value counts as not set, but for HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES,
+        where it means none.
 
         Raises:
             FixSetting: naming every wrong key and what is wrong with it, never a value.
         """
         may_be_empty = "HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES"
-        given = {
-            key: value for key, value in env.items() if value.strip() or key == may_be_empty
-        }
+        given = {key: value for key, value in env.items() if value.strip() or key == may_be_empty}
         try:
             return cls.model_validate(given)
         except ValidationError as error:

@@ -1,6 +1,6 @@
 """Every error of the app, grouped by what its catcher does next.
 
-`FixSetting`: a person changes a setting, a permission or the database's schema; retrying does not help.
+`FixSetting`: a person changes a setting, a permission or the schema; retrying does not help.
 `SignInNeeded`: a person (or an administrator) signs in; the job stops calling the API until then.
 `TryLater`: the next run may work; what was saved stays saved.
 `OperatorNeeded`: a person looks at a result that must not be acted on by itself, and decides.

@@ -15,6 +15,8 @@ from pc_core.progress import SyncState
 from pc_core.report import Report
 
 Walk = Literal["head", "sweep"]
+HEAD: tuple[Walk, ...] = ("head",)
+SWEEP: tuple[Walk, ...] = ("sweep",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +199,10 @@ class Store(Protocol):
         """Write run progress and state; empty the seen ids of the walks in `forget`."""
 
     def not_read_above(self, stop_ticks: int, *, just_seen: Collection[str]) -> int:
-        """How many stored, present rows with a change at or after `stop_ticks` the head missed:
-        those neither among its seen ids nor in `just_seen`."""
+        """How many stored, present rows with a change at or after `stop_ticks` the head missed.
+
+        Missed are those neither among its seen ids nor in `just_seen`.
+        """
 
     def unseen(self, *, limit: int) -> Unseen:
         """What the ended sweep has not met; `next_ids` has at most `limit` ids."""
@@ -207,8 +211,11 @@ class Store(Protocol):
         """Remember that these unseen rows answered 404 by id."""
 
     def mark_missing(self, lease: Lease, *, state: SyncState, report: Report) -> int:
-        """End the sweep: rows noted as gone get `missing_since` (with history), the sweep's seen
-        ids are emptied, state and progress written. Returns how many rows were newly marked."""
+        """End the sweep and return how many rows were newly marked.
+
+        Rows noted as gone get `missing_since` (with history), the sweep's seen ids are emptied,
+        state and progress written.
+        """
 
     def rows_after(self, after: str, *, limit: int) -> list[tuple[str, bytes]]:
         """Stored rows as (referral_id, raw JSON) in id order, to be recomputed."""
@@ -227,9 +234,12 @@ class Store(Protocol):
         state: SyncState,
         fetched_at: datetime,
     ) -> None:
-        """Apply a replay: the plan's rows are written, the entries in `settled` (number and
-        `replayed` or `superseded`) closed, and `reasons` (number, reason, field, detail) renewed
-        for those that still cannot be understood."""
+        """Apply a replay in one transaction.
+
+        The plan's rows are written, the entries in `settled` (number and `replayed` or
+        `superseded`) closed, and `reasons` (number, reason, field, detail) renewed for those that
+        still cannot be understood.
+        """
 
     def purge(self, lease: Lease, *, older_than_days: int) -> int:
         """Delete runs, closed quarantine and history older than this; returns how many rows."""

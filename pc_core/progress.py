@@ -62,6 +62,7 @@ class Sweep:
         received: rows received so far, to notice a `$top` that caps the whole result.
         restarts: how often it had to begin again.
         accepted: an operator said that missing rows may be marked, however many.
+        again: another sweep has to follow, because a head turned out doubtful meanwhile.
     """
 
     task_id: str
@@ -76,6 +77,7 @@ class Sweep:
     pages: int = 0
     restarts: int = 0
     accepted: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class SyncState:
         watermark_ticks: every change up to here has been read, or is left to the open sweep.
         order_verdict: whether `$orderby=updatedDateTime desc` can be relied on.
         order_checked_at: when the verdict was last asked for.
-        order_refuted_at: since when the created order is known to be broken too; None: relied on.
+        order_refuted_at: when createdDateTime order was last seen to be broken; None: relied on.
         top_caps_at: when `$top` was seen to cap the whole result; None: never.
         shrank_at: since when `visibility_shrank` waits for an operator.
         shrank_unseen, shrank_present: the numbers behind it.

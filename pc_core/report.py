@@ -1,4 +1,4 @@
-"""The result of a run, as data: what the HTTP answer, the run row and the log line have in common."""
+"""The result of a run, as data: what HTTP answer, run row and log line have in common."""
 
 from __future__ import annotations
 

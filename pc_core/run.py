@@ -1,0 +1,356 @@
+"""What one run holds in its hands: lease, budget, state, and the page being saved."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from pc_core import events, walk
+from pc_core.budget import Budget
+from pc_core.errors import (
+    FixSetting,
+    LeaseLost,
+    NonsenseAnswer,
+    OperatorNeeded,
+    PartnerCenterSyncError,
+    RowRefused,
+)
+from pc_core.plan import Origin, PagePlan, Rules, make_plan
+from pc_core.ports import FetchedPage, Lease, PartnerCenter, Store, Walk
+from pc_core.progress import SweepReason, SyncState, from_ticks, to_ticks
+from pc_core.referral import Malformed, Referral, parse, set_aside
+from pc_core.report import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A fetched page, understood."""
+
+    items: list[Referral | Malformed]
+    next_link: str | None
+    served_at: datetime | None
+    fetched_at: datetime
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids in the page's order; rows without one are left out."""
+        return [item.referral_id for item in self.items if item.referral_id is not None]
+
+    @property
+    def updated(self) -> list[int | None]:
+        """Each item's updatedDateTime, in ticks."""
+        return [item.updated_ticks for item in self.items]
+
+    @property
+    def created(self) -> list[int | None]:
+        """Each item's createdDateTime, in ticks; None for rows set aside."""
+        return [
+            to_ticks(item.created_at) if isinstance(item, Referral) and item.created_at else None
+            for item in self.items
+        ]
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One run under its lease.
+
+    `state` is always what the database holds: it is replaced only after a save.
+
+    Attributes:
+        overlap: how far behind the watermark a head reads.
+        full_sync_every: how often a sweep begins.
+        page_size: the `$top` to ask for; None: the server's own page.
+        accept_missing: an operator has said that rows may be gone, however many.
+        now: aware UTC.
+    """
+
+    store: Store
+    partner_center: PartnerCenter
+    lease: Lease
+    report: Report
+    state: SyncState
+    rules: Rules
+    budget: Budget
+    overlap: timedelta
+    full_sync_every: timedelta
+    page_size: int | None
+    accept_missing: bool
+    now: Callable[[], datetime]
+    _ahead: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch-ahead")
+    )
+    _by_id_asked: int = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ahead.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def top(self) -> int | None:
+        """The `$top` to send: none while the server is known to take it as a total."""
+        return None if walk.is_recent(self.state.top_caps_at, self.now()) else self.page_size
+
+    def first_page(self, *, order: str | None) -> Page:
+        """Fetch the list's first page in the order asked for."""
+        return _understand(
+            self.partner_center.first_page(order=order, top=self.top, budget=self.budget)
+        )
+
+    def next_page(self, link: str) -> Page:
+        """Fetch the page behind a nextLink."""
+        return _understand(self.partner_center.next_page(link, budget=self.budget))
+
+    def fetch_ahead(self, link: str) -> Future[Page]:
+        """Begin to fetch a page while the one before it is being saved."""
+        return self._ahead.submit(copy_context().run, self.next_page, link)
+
+    def ask_by_id(self, referral_id: str) -> Page | None:
+        """Fetch one referral; None if Partner Center does not know it (any more)."""
+        fetched = self.partner_center.referral(referral_id, budget=self.budget)
+        return _understand(fetched) if fetched else None
+
+    def save_page(
+        self,
+        page: Page,
+        *,
+        state: SyncState,
+        seen_in: Collection[Walk] = (),
+        drift_ticks: int | None = None,
+        backfill: bool = False,
+        asked_for: str | None = None,
+    ) -> None:
+        """Plan a page and commit it together with `state`.
+
+        Rows seen while a sweep is open count as seen by it, whichever walk met them. A row that
+        the database refuses is set aside, and the rest of its page is saved.
+
+        Args:
+            asked_for: the id that the page answers; it has been seen whatever the answer holds.
+
+        Raises:
+            FixSetting: the page belongs to another organization than the stored referrals.
+        """
+        state = self._same_organization(page, state)
+        if self.state.sweep is not None:
+            seen_in = {*seen_in, "sweep"}
+        fetched_at = page.served_at or page.fetched_at
+        origin = Origin(
+            fetched_ticks=to_ticks(fetched_at), drift_ticks=drift_ticks, backfill=backfill
+        )
+        items = page.items
+        stored = self.store.stored_rows(set(page.ids))
+        for _ in range(len(items) + 1):
+            plan = make_plan(items, stored, rules=self.rules, origin=origin)
+            if asked_for is not None:
+                plan.seen.add(asked_for)
+            report = self._counted(plan)
+            try:
+                self.store.save_page(
+                    self.lease,
+                    plan,
+                    state=state,
+                    report=report,
+                    fetched_at=fetched_at,
+                    seen_in=seen_in,
+                )
+            except RowRefused as refused:
+                items = _without(items, refused)
+            else:
+                break
+        self.state, self.report = state, report
+        self._say(plan)
+
+    def save_state(self, state: SyncState, *, forget: Collection[Walk] = ()) -> None:
+        """Commit a change of state that comes without rows."""
+        self.store.save_state(self.lease, state=state, report=self.tallied(), forget=forget)
+        self.state = state
+
+    def open_sweep(
+        self, reason: SweepReason, *, state: SyncState, forget: Collection[Walk] = ()
+    ) -> None:
+        """Commit `state` with a sweep opened in it."""
+        opened = walk.open_sweep(
+            state,
+            reason,
+            task_id=self.report.task_id,
+            now=self.now(),
+            overlap=self.overlap,
+            accepted=self.accept_missing,
+        )
+        if opened.begins:
+            forget = {*forget, "sweep"}
+            events.emit("partner_center_sweep_opened", reason=reason)
+        self.save_state(opened.state, forget=forget)
+
+    def tallied(self) -> Report:
+        """The report with the requests made so far."""
+        counts = self.report.counts
+        counts.requests = self.partner_center.requests
+        counts.retries = self.partner_center.retries
+        watermark = self.state.watermark_ticks
+        self.report = replace(
+            self.report, watermark_at=None if watermark is None else from_ticks(watermark)
+        )
+        return self.report
+
+    def head_completed(self) -> None:
+        """Note in the report that everything new has been read."""
+        self.report = replace(self.report, head_completed_at=self.now())
+
+    def sweep_completed(self) -> None:
+        """Note in the report that everything has been read."""
+        self.report = replace(self.report, sweep_completed_at=self.now())
+
+    def may_ask_by_id(self, limit: int) -> bool:
+        """Account for one more request by id; False when this run has made `limit` of them."""
+        self._by_id_asked += 1
+        return self._by_id_asked <= limit
+
+    def _counted(self, plan: PagePlan) -> Report:
+        counts = type(self.report.counts)()
+        counts.add(self.report.counts)
+        counts.add(plan.counts)
+        counts.pages += 1
+        counts.requests = self.partner_center.requests
+        counts.retries = self.partner_center.retries
+        return replace(self.report, counts=counts)
+
+    def _same_organization(self, page: Page, state: SyncState) -> SyncState:
+        met = [
+            item.organization_id
+            for item in page.items
+            if isinstance(item, Referral) and item.organization_id
+        ]
+        if not met:
+            return state
+        if state.organization_id is None:
+            return replace(state, organization_id=met[0])
+        if state.organization_id not in met:
+            raise FixSetting(
+                "The referrals that Partner Center answers belong to another organization than "
+                "the stored ones. Nothing of this page was written. Sign in with an account of "
+                "the first organization, or use a database of its own for the second.",
+                code="organization_mismatch",
+            )
+        return state
+
+    def _say(self, plan: PagePlan) -> None:
+        counts = plan.counts
+        events.emit(
+            "partner_center_page_saved",
+            page=self.report.counts.pages,
+            fetched=counts.fetched,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            skipped=counts.skipped,
+            quarantined=counts.quarantined,
+        )
+        for item in plan.quarantine:
+            events.emit(
+                "partner_center_referral_quarantined",
+                level=30,
+                referral_id=item.referral_id,
+                reason=item.reason,
+                field=item.field,
+            )
+
+
+def _understand(fetched: FetchedPage) -> Page:
+    return Page(
+        items=[parse(item) for item in fetched.items],
+        next_link=fetched.next_link,
+        served_at=fetched.served_at,
+        fetched_at=fetched.fetched_at,
+    )
+
+
+def _without(items: list[Referral | Malformed], refused: RowRefused) -> list[Referral | Malformed]:
+    return [
+        set_aside(item, reason=refused.code, detail=str(refused))
+        if isinstance(item, Referral) and item.referral_id == refused.referral_id
+        else item
+        for item in items
+    ]
+
+
+def pages_repeat() -> NonsenseAnswer:
+    """The error of a walk that goes in circles."""
+    return NonsenseAnswer(
+        "Partner Center's pages repeat: the walk over the list would never end. Pages read so far "
+        "are saved; nothing was concluded from the rest. The next run starts again.",
+        code="pages_repeat",
+    )
+
+
+def empty_list(stored: int) -> NonsenseAnswer:
+    """The error of an empty list where there cannot be one."""
+    return NonsenseAnswer(
+        f"Partner Center answered an empty list although {stored} referrals are stored. Nothing "
+        "was concluded from it and nothing was marked as missing. If this stays, check that the "
+        "signed-in account still has the role Referrals Admin; if the referrals are really "
+        "gone, accept it with `sync --mode full --accept-missing`.",
+        code="empty_answer",
+    )
+
+
+def cannot_finish(what: str, restarts: int) -> OperatorNeeded:
+    """The error of a walk whose links die before it is through."""
+    return OperatorNeeded(
+        f"The walk over {what} had to begin again {restarts} times because Partner Center's "
+        "links died before it was through. Everything read so far is saved. Give a run more "
+        "time (HUNTER_PARTNER_CENTER_RUN_BUDGET) or ask for larger pages "
+        "(HUNTER_PARTNER_CENTER_PAGE_SIZE).",
+        code="walk_cannot_finish",
+    )
+
+
+class Heartbeat:
+    """Keeps a lease alive while its run waits for the network.
+
+    Args:
+        every_s: seconds between two heartbeats.
+    """
+
+    def __init__(self, store: Store, lease: Lease, *, every_s: float) -> None:
+        self._store = store
+        self._lease = lease
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self._store.keep_lease(self._lease)
+            except LeaseLost:
+                return
+            except PartnerCenterSyncError:
+                # The database is out of reach for now; the next save finds out for good.
+                continue

@@ -1,0 +1,326 @@
+"""One run, from the feature flag to its report.
+
+The story: flag, lease, run row, token, head, sweep if one is due and time is left, report. The
+same code serves timer, POST and command line. Read `plan` next: what happens to a page.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import uuid4
+
+from pc_core import events, walk
+from pc_core.account import Account, SignInStatus
+from pc_core.budget import Budget
+from pc_core.errors import (
+    BudgetEnded,
+    FixSetting,
+    LeaseLost,
+    NonsenseAnswer,
+    OperatorNeeded,
+    PartnerCenterSyncError,
+    SignInNeeded,
+    SignInState,
+    TryLater,
+)
+from pc_core.head import read_head
+from pc_core.plan import Rules
+from pc_core.ports import HEAD, Held, Lease, PartnerCenter, Store, Tokens
+from pc_core.progress import Fingerprint
+from pc_core.recompute import recompute_rows, replay_quarantine
+from pc_core.report import Failure, FailureKind, Report, RunState
+from pc_core.run import Heartbeat, Run
+from pc_core.sweep import read_sweep
+
+Trigger = Literal["timer", "timer-late", "http", "command"]
+Mode = Literal["incremental", "full", "replay"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a trigger asks for.
+
+    Attributes:
+        mode: `full` sweeps whether or not it is due; `replay` reads the quarantine again.
+        accept_missing: an operator accepts that rows are gone, however many.
+        invocation_id: the Functions host's id, for its log.
+    """
+
+    trigger: Trigger
+    mode: Mode = "incremental"
+    accept_missing: bool = False
+    invocation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """Everything a run needs, wired once.
+
+    Attributes:
+        partner_center: opens a client for one run.
+        rules: filter settings and own domains; tombstones are added from the store.
+        filters, rules_made_with: the fingerprint's parts that the settings and rules contribute.
+        tenant_id: whose account has to be signed in.
+        lease_s: how long a silent run keeps others away.
+        full_time_s: what a timer run may use when its walk keeps being cut off.
+        holder: names this instance in the lease.
+    """
+
+    enabled: bool
+    store: Store
+    tokens: Tokens
+    partner_center: Callable[[], PartnerCenter]
+    rules: Rules
+    filters: str
+    rules_made_with: str
+    tenant_id: str | None
+    overlap: timedelta
+    full_sync_every: timedelta
+    page_size: int | None
+    lease_s: float
+    full_time_s: float
+    retention_days: int
+    holder: str
+    now: Callable[[], datetime]
+
+    def run(self, request: Request, budget: Budget) -> Report:
+        """Do one run and say how it ended; expected troubles are states, not exceptions.
+
+        Raises:
+            PartnerCenterSyncError: the run could not even be opened (database, migration).
+        """
+        report = Report(
+            task_id=str(uuid4()),
+            state=RunState.RUNNING,
+            trigger=request.trigger,
+            mode=request.mode,
+            started_at=self.now(),
+            invocation_id=request.invocation_id,
+        )
+        if not self.enabled:
+            return self._not_run(report, RunState.FEATURE_DISABLED)
+        lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
+        if isinstance(lease, Held):
+            return self._not_run(replace(report, task_id=lease.task_id), RunState.ALREADY_RUNNING)
+        with events.context(
+            task_id=report.task_id,
+            trigger=request.trigger,
+            invocation_id=request.invocation_id,
+        ):
+            return self._run_under_lease(request, report, budget, lease)
+
+    def _run_under_lease(
+        self, request: Request, report: Report, budget: Budget, lease: Lease
+    ) -> Report:
+        events.emit("partner_center_sync_started", mode=request.mode)
+        run: Run | None = None
+        state, failure = RunState.COMPLETED, None
+        try:
+            with (
+                Heartbeat(self.store, lease, every_s=self.lease_s / 4),
+                self._open_run(request, report, budget, lease) as run,
+            ):
+                self._story(run, request)
+        except BudgetEnded as ended:
+            state = RunState.PARTIAL
+            events.emit("partner_center_sync_budget_ended", reason=str(ended))
+        except LeaseLost as lost:
+            state, failure = RunState.INTERRUPTED, _failure(FailureKind.TRY_LATER, lost)
+        except PartnerCenterSyncError as error:
+            state, failure = RunState.FAILED, _failure(_KINDS[_family(error)], error)
+        except Exception as bug:  # noqa: BLE001 - the run row must not stay open; logged with traceback
+            state = RunState.FAILED
+            failure = Failure(
+                kind=FailureKind.BUG,
+                code="unexpected_error",
+                message=f"An unexpected {type(bug).__name__} ended the run. What was saved is "
+                "safe; the log of this run has the details.",
+            )
+            events.emit("partner_center_sync_bug", level=logging.ERROR, exc_info=True)
+        ended_report = (run.tallied() if run else report).ended(
+            state, at=self.now(), failure=failure
+        )
+        return self._finish(lease, ended_report, run)
+
+    def _open_run(self, request: Request, report: Report, budget: Budget, lease: Lease) -> Run:
+        return Run(
+            store=self.store,
+            partner_center=self.partner_center(),
+            lease=lease,
+            report=report,
+            state=self.store.load_state(),
+            rules=replace(self.rules, tombstones=self.store.load_tombstones()),
+            budget=budget,
+            overlap=self.overlap,
+            full_sync_every=self.full_sync_every,
+            page_size=self.page_size,
+            accept_missing=request.accept_missing,
+            now=self.now,
+        )
+
+    def _story(self, run: Run, request: Request) -> None:
+        if request.mode == "replay":
+            replay_quarantine(run)
+            return
+        account = self._sign_in()
+        self._notice_changes(run, account)
+        if request.trigger.startswith("timer") and walk.time_need(run.state) == "full":
+            run.budget.extend(self.full_time_s)
+        if read_head(run):
+            run.head_completed()
+        recompute_rows(run)
+        self._open_sweep_if_due(run, request)
+        sweep = run.state.sweep
+        if sweep is not None and sweep.phase != "shrank":
+            read_sweep(run, sweep)
+            self.store.purge(run.lease, older_than_days=self.retention_days)
+
+    def _sign_in(self) -> Account:
+        """Get a token, and store how the sign-in stands whatever comes of it."""
+        before = self.store.load_sign_in()
+        try:
+            account = self.tokens.token().account
+        except SignInNeeded as needed:
+            self._note_sign_in(
+                replace(
+                    before or SignInStatus(state=needed.state),
+                    state=needed.state,
+                    reason_code=needed.code,
+                    message=str(needed),
+                    correlation_id=needed.correlation_id,
+                )
+            )
+            raise
+        self._note_sign_in(
+            SignInStatus(state=SignInState.OK, account=account, renewed_at=self.tokens.renewed_at())
+        )
+        return account
+
+    def _note_sign_in(self, status: SignInStatus) -> None:
+        now = self.now()
+        status = replace(status, checked_at=now, since_at=now)
+        if self.store.save_sign_in(status):
+            events.emit(
+                "partner_center_sign_in_state_changed",
+                level=logging.INFO if status.state is SignInState.OK else logging.ERROR,
+                state=status.state,
+                reason=status.reason_code,
+                correlation_id=status.correlation_id,
+            )
+
+    def _notice_changes(self, run: Run, account: Account) -> None:
+        """Compare account and settings with what the stored rows were made with."""
+        if self.tenant_id is not None and account.tenant_id.lower() != self.tenant_id.lower():
+            raise FixSetting(
+                "The signed-in account belongs to another tenant than "
+                "HUNTER_PARTNER_CENTER_TENANT_ID names. Nothing was read. Sign in with an "
+                "account of that tenant, or correct the setting.",
+                code="tenant_mismatch",
+            )
+        if run.state.tenant_id not in (None, account.tenant_id):
+            raise FixSetting(
+                "The stored referrals were read from another tenant. Nothing was read. Use a "
+                "database of its own for each tenant.",
+                code="tenant_mismatch",
+            )
+        fingerprint = Fingerprint(
+            filters=self.filters, rules=self.rules_made_with, account=account.account_id
+        )
+        if run.state.fingerprint == fingerprint:
+            return
+        change = walk.fingerprint_change(run.state.fingerprint, fingerprint)
+        state = replace(
+            run.state,
+            fingerprint=fingerprint,
+            tenant_id=account.tenant_id,
+            recompute_after="" if change.recompute else run.state.recompute_after,
+        )
+        if change.sweep:
+            events.emit("partner_center_settings_changed")
+            state = replace(state, head=None, shrank_at=None)
+            run.open_sweep("settings_changed", state=state, forget=HEAD)
+        else:
+            run.save_state(state)
+
+    def _open_sweep_if_due(self, run: Run, request: Request) -> None:
+        parked = run.state.sweep
+        if request.accept_missing and parked is not None and parked.phase == "shrank":
+            run.save_state(
+                replace(
+                    run.state,
+                    sweep=replace(parked, phase="checking", accepted=True),
+                    shrank_at=None,
+                )
+            )
+            return
+        reason = walk.sweep_reason(
+            run.state,
+            asked=request.mode == "full" or request.accept_missing,
+            now=self.now(),
+            every=self.full_sync_every,
+        )
+        if reason is not None and (
+            parked is None or parked.phase == "shrank" or run.accept_missing
+        ):
+            run.open_sweep(reason, state=run.state)
+
+    def _finish(self, lease: Lease, report: Report, run: Run | None) -> Report:
+        if report.state is not RunState.INTERRUPTED:
+            try:
+                self.store.finish_run(lease, report, run.state if run else None)
+            except PartnerCenterSyncError as error:
+                report = report.ended(
+                    RunState.INTERRUPTED if isinstance(error, LeaseLost) else RunState.FAILED,
+                    at=self.now(),
+                    failure=report.failure or _failure(_KINDS[_family(error)], error),
+                )
+        if report.failure is not None:
+            events.emit(
+                "partner_center_sync_failed",
+                level=logging.ERROR,
+                code=report.failure.code,
+                kind=report.failure.kind,
+                message=report.failure.message,
+            )
+        events.emit("partner_center_sync_summary", **_summary(report))
+        return report
+
+    def _not_run(self, report: Report, state: RunState) -> Report:
+        report = report.ended(state, at=self.now())
+        events.emit("partner_center_sync_summary", **_summary(report))
+        return report
+
+
+_FAMILIES = (SignInNeeded, FixSetting, OperatorNeeded, NonsenseAnswer, TryLater)
+_KINDS = {
+    SignInNeeded: FailureKind.SIGN_IN,
+    FixSetting: FailureKind.FIX_SETTING,
+    OperatorNeeded: FailureKind.OPERATOR,
+    NonsenseAnswer: FailureKind.NONSENSE,
+    TryLater: FailureKind.TRY_LATER,
+    LeaseLost: FailureKind.TRY_LATER,
+    PartnerCenterSyncError: FailureKind.TRY_LATER,
+}
+
+
+def _family(error: PartnerCenterSyncError) -> type[PartnerCenterSyncError]:
+    return next((family for family in _FAMILIES if isinstance(error, family)), type(error))
+
+
+def _failure(kind: FailureKind, error: PartnerCenterSyncError) -> Failure:
+    return Failure(
+        kind=kind,
+        code=error.code,
+        message=str(error),
+        retry_after_s=error.retry_after_s if isinstance(error, TryLater) else None,
+    )
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    plain = report.to_json()
+    error = plain.pop("error")
+    return {**plain, "error_code": error["code"] if error else None}
