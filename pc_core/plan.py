@@ -136,9 +136,7 @@ def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
     plan.counts.quarantined += 1
 
 
-def _admit(
-    plan: PagePlan, referral: Referral, rules: Rules, origin: Origin
-) -> StoredRow | None:
+def _admit(plan: PagePlan, referral: Referral, rules: Rules, origin: Origin) -> StoredRow | None:
     reason = rules.admission.skip_reason(referral)
     if reason is None and rules.tombstones.covers_id(referral.referral_id):
         reason = "erased"
@@ -174,6 +172,9 @@ def _bring_up_to_date(
         _count_domain(counts, before.has_domain)
         return None
     row = _row(referral, rules, origin)
+    if row.pc_updated_ticks is None:
+        # Undated content wins by being fetched later, but must not open the door to older content.
+        row = msgspec.structs.replace(row, pc_updated_ticks=before.updated_ticks)
     if referral.referral_id in plan.inserts:
         # The same referral twice on a page: it is one new row, with the later content.
         plan.inserts[referral.referral_id] = row

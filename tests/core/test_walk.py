@@ -1,0 +1,295 @@
+"""The decisions of a walk: order, watermark, loops, missing rows, what has to follow."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pc_core import walk
+from pc_core.progress import (
+    Fingerprint,
+    PendingHead,
+    Sweep,
+    SyncState,
+    from_ticks,
+    to_ticks,
+)
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+OVERLAP = timedelta(minutes=15)
+DAY = timedelta(days=1)
+ticks_lists = st.lists(st.one_of(st.none(), st.integers(0, 1000)), max_size=30)
+
+
+@given(st.lists(st.integers(0, 1000)), st.integers(0, 1000))
+def test_a_descending_page_is_in_order_and_done_once_strictly_below_the_stop(
+    updated: list[int], stop: int
+) -> None:
+    page = sorted(updated, reverse=True)
+
+    step = walk.head_step(page, last_ticks=None, stop_ticks=stop)
+
+    assert step.in_order
+    assert step.done == any(ticks < stop for ticks in page)
+
+
+@given(ticks_lists)
+def test_an_order_is_kept_exactly_when_no_change_is_newer_than_one_before(
+    updated: list[int | None],
+) -> None:
+    dated = [ticks for ticks in updated if ticks is not None]
+
+    step = walk.head_step(updated, last_ticks=None, stop_ticks=0)
+
+    assert step.in_order == (dated == sorted(dated, reverse=True))
+
+
+def test_an_order_broken_between_two_pages_is_noticed() -> None:
+    first = walk.head_step([9, 7], last_ticks=None, stop_ticks=1)
+
+    second = walk.head_step([8, 6], last_ticks=first.last_ticks, stop_ticks=1)
+
+    assert (first.in_order, second.in_order) == (True, False)
+
+
+def test_a_change_exactly_at_the_stop_is_still_read_past() -> None:
+    assert not walk.head_step([5, 5], last_ticks=None, stop_ticks=5).done
+    assert walk.head_step([5, 4], last_ticks=None, stop_ticks=5).done
+
+
+def test_a_page_without_dates_neither_breaks_the_order_nor_ends_the_walk() -> None:
+    step = walk.head_step([None, None], last_ticks=7, stop_ticks=5)
+
+    assert (step.in_order, step.done, step.last_ticks) == (True, False, 7)
+
+
+def test_the_watermark_is_the_newest_change_capped_by_the_servers_clock() -> None:
+    past, future = to_ticks(NOW - DAY), to_ticks(NOW + DAY)
+
+    assert walk.newest_change([past, past - 5], NOW) == past
+    assert walk.newest_change([future, past], NOW) == to_ticks(NOW)
+
+
+@pytest.mark.parametrize(("updated", "served_at"), [([], NOW), ([None], NOW), ([1], None)])
+def test_without_date_or_clock_the_watermark_does_not_move(
+    updated: list[int | None], served_at: datetime | None
+) -> None:
+    assert walk.newest_change(updated, served_at) is None
+
+
+@pytest.mark.parametrize(
+    ("lead", "believed", "was_ahead"),
+    [
+        (timedelta(0), NOW, False),
+        (timedelta(minutes=-3), NOW - timedelta(minutes=3), False),
+        (timedelta(minutes=10), NOW, False),
+        (timedelta(days=1), NOW, True),
+        (timedelta(days=3650), NOW, True),
+    ],
+)
+def test_a_watermark_in_the_servers_future_is_brought_back(
+    lead: timedelta, believed: datetime, was_ahead: bool
+) -> None:
+    start = walk.believed_watermark(to_ticks(NOW + lead), NOW, OVERLAP)
+
+    assert from_ticks(start.watermark_ticks) == believed
+    assert start.was_ahead == was_ahead
+
+
+@given(ticks_lists, st.one_of(st.none(), st.integers(0, 1000)))
+def test_creation_order_is_kept_exactly_when_no_date_falls(
+    created: list[int | None], last: int | None
+) -> None:
+    dated = [ticks for ticks in [last, *created] if ticks is not None]
+
+    in_order, newest = walk.ascends(created, last)
+
+    assert in_order == (dated == sorted(dated))
+    assert newest == max(dated, default=None)
+
+
+@pytest.mark.parametrize(
+    ("received", "top", "capped"),
+    [(100, 100, True), (99, 100, False), (200, 100, False), (100, None, False)],
+)
+def test_a_walk_that_ends_with_exactly_top_rows_was_cut_off(
+    received: int, top: int | None, capped: bool
+) -> None:
+    assert walk.is_capped(received=received, top=top) is capped
+
+
+@given(st.integers(1, 40), st.integers(0, 40))
+def test_any_cycle_of_links_is_noticed(cycle: int, lead_in: int) -> None:
+    guard = walk.LoopGuard()
+    steps = 0
+    while not guard.repeats(
+        f"link-{steps if steps < lead_in else lead_in + (steps - lead_in) % cycle}", [str(steps)]
+    ):
+        steps += 1
+        assert steps <= 4 * (cycle + lead_in) + 4
+
+
+@given(st.integers(1, 500))
+def test_a_walk_whose_links_all_differ_is_no_loop(pages: int) -> None:
+    guard = walk.LoopGuard()
+
+    assert not any(guard.repeats(f"link-{n}", [f"id-{n}"]) for n in range(pages))
+
+
+def test_the_same_page_behind_changing_links_is_a_loop_but_once_is_a_coincidence() -> None:
+    guard = walk.LoopGuard()
+
+    verdicts = [guard.repeats(f"link-{n}", ["a", "b"]) for n in range(12)]
+
+    assert verdicts[1] is False
+    assert verdicts[-1] is True
+
+
+def test_empty_pages_may_come_but_not_for_ever() -> None:
+    guard = walk.LoopGuard()
+
+    verdicts = [guard.repeats(f"link-{n}", []) for n in range(walk.EMPTY_PAGES_IN_A_ROW + 1)]
+
+    assert not any(verdicts[:-1])
+    assert verdicts[-1]
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "reason"),
+    [
+        (SyncState(), False, "first"),
+        (SyncState(), True, "first"),
+        (SyncState(last_sweep_at=NOW - timedelta(hours=23)), False, None),
+        (SyncState(last_sweep_at=NOW - timedelta(hours=24)), False, "due"),
+        (SyncState(last_sweep_at=NOW), True, "asked"),
+        (SyncState(last_sweep_at=NOW - 2 * DAY, shrank_at=NOW), False, None),
+        (SyncState(last_sweep_at=NOW - 2 * DAY, shrank_at=NOW - DAY), False, "due"),
+        (SyncState(shrank_at=NOW), False, None),
+    ],
+)
+def test_a_sweep_is_due_first_daily_and_when_asked(
+    state: SyncState, asked: bool, reason: str | None
+) -> None:
+    assert walk.sweep_reason(state, asked=asked, now=NOW, every=DAY) == reason
+
+
+def test_a_refuted_order_is_asked_again_after_a_day() -> None:
+    refuted = SyncState(order_verdict="refuted", order_checked_at=NOW)
+
+    assert not walk.head_is_worth_asking(refuted, NOW + timedelta(hours=23))
+    assert walk.head_is_worth_asking(refuted, NOW + DAY)
+    assert walk.head_is_worth_asking(replace(refuted, order_verdict="unproven"), NOW)
+
+
+def _open(state: SyncState, reason: walk.SweepReason) -> walk.Opened:
+    return walk.open_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
+
+
+@pytest.mark.parametrize(
+    ("reason", "drift_border"),
+    [
+        ("due", NOW - OVERLAP),
+        ("asked", NOW - OVERLAP),
+        ("order_unproven", NOW - OVERLAP),
+        ("first", None),
+        ("settings_changed", None),
+        ("clock", None),
+    ],
+)
+def test_only_a_sweep_that_should_find_nothing_reports_drift(
+    reason: walk.SweepReason, drift_border: datetime | None
+) -> None:
+    opened = _open(SyncState(watermark_ticks=to_ticks(NOW)), reason)
+
+    assert opened.state.sweep is not None
+    assert opened.state.sweep.drift_ticks == (to_ticks(drift_border) if drift_border else None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "begins", "again"),
+    [
+        ("due", False, False),
+        ("asked", False, False),
+        ("order_unproven", False, True),
+        ("clock", False, True),
+        ("settings_changed", True, False),
+    ],
+)
+def test_an_open_sweep_goes_on_unless_it_has_become_worthless(
+    reason: walk.SweepReason, begins: bool, again: bool
+) -> None:
+    sweep = Sweep(task_id="before", started_at=NOW - DAY, reason="due", next_link="here")
+
+    opened = _open(SyncState(sweep=sweep), reason)
+
+    assert opened.begins is begins
+    assert opened.state.sweep is not None
+    assert opened.state.sweep.again is again
+    assert (opened.state.sweep.next_link == "here") is not begins
+
+
+def test_a_sweep_parked_for_an_operator_is_replaced() -> None:
+    sweep = Sweep(task_id="before", started_at=NOW - DAY, reason="due", phase="shrank")
+
+    opened = _open(SyncState(sweep=sweep), "due")
+
+    assert opened.begins
+    assert opened.state.sweep is not None
+    assert opened.state.sweep.phase == "reading"
+
+
+def test_changed_filters_ask_for_a_sweep_and_changed_rules_for_recomputing() -> None:
+    before = Fingerprint(filters="f", rules="r", account="a")
+
+    def change(now: Fingerprint) -> tuple[bool, bool]:
+        found = walk.fingerprint_change(before, now)
+        return found.sweep, found.recompute
+
+    assert change(before) == (False, False)
+    assert change(replace(before, filters="F")) == (True, False)
+    assert change(replace(before, account="A")) == (True, False)
+    assert change(replace(before, rules="R")) == (False, True)
+    assert walk.fingerprint_change(None, before) == walk.Change(sweep=False, recompute=False)
+
+
+@pytest.mark.parametrize(
+    ("present", "open_", "gone", "accepted", "verdict"),
+    [
+        (500, 0, 0, False, walk.Missing.MARK),
+        (500, 0, 3, False, walk.Missing.MARK),
+        (500, 2, 1, False, walk.Missing.CHECK),
+        (500, 200, 0, False, walk.Missing.CHECK),
+        (500, 200, 1, False, walk.Missing.SHRANK),
+        (500, 200, 1, True, walk.Missing.CHECK),
+        (500, 0, 51, False, walk.Missing.SHRANK),
+        (500, 0, 50, False, walk.Missing.MARK),
+        (500, 0, 51, True, walk.Missing.MARK),
+        (20, 0, 10, False, walk.Missing.MARK),
+        (20, 0, 11, False, walk.Missing.SHRANK),
+        (5, 0, 5, False, walk.Missing.MARK),
+    ],
+)
+def test_many_rows_gone_wait_for_an_operator(
+    present: int, open_: int, gone: int, accepted: bool, verdict: walk.Missing
+) -> None:
+    assert walk.judge_missing(present=present, open_=open_, gone=gone, accepted=accepted) is verdict
+
+
+@pytest.mark.parametrize(("restarts", "need"), [(0, "normal"), (1, "normal"), (2, "full")])
+def test_a_walk_that_keeps_being_cut_off_may_use_all_the_time(restarts: int, need: str) -> None:
+    head = PendingHead(
+        stop_ticks=0, newest_ticks=1, next_link=None, last_ticks=None, restarts=restarts
+    )
+    sweep = Sweep(task_id="t", started_at=NOW, reason="due", restarts=restarts)
+
+    assert walk.time_need(SyncState(head=head)) == need
+    assert walk.time_need(SyncState(sweep=sweep)) == need
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001
+def test_ticks_and_instants_convert_without_loss(naive: datetime) -> None:
+    instant = naive.replace(tzinfo=UTC)
+
+    assert from_ticks(to_ticks(instant)) == instant
