@@ -1,0 +1,100 @@
+"""Secrets from Azure Key Vault, kept in memory for a few minutes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
+
+from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
+
+TOKEN_CACHE_KEY = "token-cache-key"  # noqa: S105 - the secret's name
+API_KEY = "api-key"
+
+
+class KeyVault:
+    """Reads secrets by name.
+
+    Args:
+        vault_url: e.g. `https://name.vault.azure.net`.
+        credential: the app's identity.
+        keep_s: how long a value is answered from memory, in seconds.
+        clock: monotonic seconds.
+        options: passed on to azure-keyvault-secrets.
+    """
+
+    def __init__(
+        self,
+        vault_url: str,
+        credential: TokenCredential,
+        *,
+        keep_s: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
+    ) -> None:
+        from azure.keyvault.secrets import SecretClient
+
+        patience = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 10}
+        self._client = SecretClient(vault_url, credential, **(patience | options))
+        self._keep_s = keep_s
+        self._clock = clock
+        self._kept: dict[str, tuple[str, float]] = {}
+        self._lock = Lock()
+
+    def read(self, name: str, *, again: bool = False) -> str:
+        """A secret's value; the kept one also when the vault is out of reach.
+
+        Args:
+            name: of the secret.
+            again: ask the vault even if the value is fresh: it may have been rotated.
+
+        Raises:
+            FixSetting: `key_vault_secret_missing` or `key_vault_denied`.
+            TryLater: `key_vault_unavailable`, and no value is kept.
+        """
+        with self._lock:
+            kept = self._kept.get(name)
+            if kept and not again and self._clock() - kept[1] < self._keep_s:
+                return kept[0]
+            try:
+                value = self._client.get_secret(name).value or ""
+            except AzureError as error:
+                trouble = _explain(error, name)
+                if kept and isinstance(trouble, TryLater):
+                    return kept[0]
+                raise trouble from None
+            self._kept[name] = (value, self._clock())
+            return value
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+
+def _explain(error: AzureError, name: str) -> PartnerCenterSyncError:
+    if isinstance(error, ResourceNotFoundError):
+        return FixSetting(
+            f"The Key Vault has no secret {name}. Create it, or correct HUNTER_KEY_VAULT_URL.",
+            code="key_vault_secret_missing",
+        )
+    refused = isinstance(error, HttpResponseError) and error.status_code in (401, 403)
+    if refused or isinstance(error, ClientAuthenticationError):
+        return FixSetting(
+            f"The Key Vault refused to show the secret {name}. Give the app's identity the role "
+            "Key Vault Secrets User on it, and check the vault's network rules.",
+            code="key_vault_denied",
+        )
+    return TryLater(
+        f"The Key Vault is out of reach, so the secret {name} could not be read. The next run "
+        "tries again.",
+        code="key_vault_unavailable",
+    )
