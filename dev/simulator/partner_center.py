@@ -74,7 +74,11 @@ class PartnerCenter:
         self._token_key = random.randbytes(16)
 
     def answer_list(self, request: Request, fault: Fault | None = None) -> Response:
-        """`GET /v1.0/engagements/referrals`; `fault` is one that changes the content."""
+        """`GET /v1.0/engagements/referrals`; `fault` is one that changes the content.
+
+        `$orderby`, `$top` and `$skiptoken` are heeded. `$filter` and `$skip` are only recorded:
+        what the real API does with them is not known well enough to imitate.
+        """
         with self.world.lock:
             response = self._answer(request, lambda: self._list(request, fault))
             self.world.note_list_answer()

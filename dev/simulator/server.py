@@ -11,12 +11,14 @@ import struct
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,6 +50,8 @@ _TENANT_PATHS = {
 _IDLE_TIMEOUT_S = 300.0
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 _DRIP_CHUNKS = 10
+# Far beyond any test; a simulator that runs for weeks must not grow.
+_MOST_RECORDED = 100_000
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +93,7 @@ class Simulator:
         self.entra = Entra()
         self.faults = FaultQueue()
         self.partner_center = PartnerCenter(self.state, self.behaviour, self.entra)
-        self._recorded: list[RecordedRequest] = []
+        self._recorded: deque[RecordedRequest] = deque(maxlen=_MOST_RECORDED)
         self._recording = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         if ca_path is None:
@@ -310,6 +314,12 @@ class _Server(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking up this machine's name, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name = "localhost"
+        self.server_port = self.server_address[1]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Handle one connection; runs in its own thread, the TLS handshake too."""

@@ -106,8 +106,9 @@ class World:
     Args:
         referrals: how many are invented to begin with.
         seed: the same seed and `now` give the same referrals.
-        now: aware; referrals are spread over the year before it. Default: this moment,
-            which then goes on; see the `now` attribute for a clock that stands still.
+        now: aware; referrals are spread over the year before it, and the world's clock
+            runs on from it. Default: this moment. See the `now` attribute for a clock
+            that stands still.
     """
 
     def __init__(self, referrals: int = 0, *, seed: int = 1, now: datetime | None = None) -> None:
@@ -122,13 +123,13 @@ class World:
         self.reset(referrals, seed=seed, now=now)
 
     def reset(self, referrals: int, *, seed: int = 1, now: datetime | None = None) -> None:
-        """Begin anew, as the constructor does; the clock runs and everything is visible."""
+        """Begin anew, as the constructor does; everything is visible again."""
         with self.lock:
             self.seed = seed
             # Whole microseconds, so that `now` read back makes the same world again.
             self.generated_at = (to_ticks(now) if now is not None else now_ticks()) // 10 * 10
             self.generated = referrals
-            self._offset = 0
+            self._offset = 0 if now is None else self.generated_at - now_ticks()
             self._frozen: int | None = None
             self._next_number = referrals
             self._visibility: Callable[[Row], bool] = _sees_all
@@ -513,6 +514,7 @@ class World:
         for referral_id in exported["gone"]:
             world.remove(referral_id)
         world._next_number = exported["next_number"]
+        world.now = None
         return world
 
     # Places

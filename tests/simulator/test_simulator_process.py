@@ -1,0 +1,211 @@
+"""The simulator as a process of its own, driven from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from dev.simulator import BORA, Fault, SimulatorClient, UnknownReferral
+from dev.simulator.entra import UnknownUserCode
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 20.0
+
+
+@contextmanager
+def process(folder: Path, *arguments: str) -> Iterator[SimulatorClient]:
+    command = [
+        *(sys.executable, "-m", "dev.simulator", "--referrals", "30", "--seed", "2"),
+        *("--port-file", str(folder / "port.json"), "--ca-file", str(folder / "ca.pem")),
+        *arguments,
+    ]
+    with subprocess.Popen(command, cwd=ROOT) as started:
+        try:
+            wait_for((folder / "port.json").exists)
+            yield SimulatorClient.from_port_file(folder / "port.json", folder / "ca.pem")
+        finally:
+            started.terminate()
+            assert started.wait(WAIT_S) == 0
+    assert not (folder / "port.json").exists()
+
+
+def wait_for(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def list_status(client: SimulatorClient, query: str = "") -> int:
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(
+            f"{client.base_url}/v1.0/engagements/referrals{query}",
+            headers={
+                "Authorization": f"Bearer {client.entra.issue_access_token()}",
+                "client-request-id": "0",
+            },
+            verify=str(client.ca_path),
+            timeout=5,
+        )
+    return answer.status_code
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorClient]:
+    with process(tmp_path_factory.mktemp("simulator"), "--page-size", "10") as running:
+        yield running
+
+
+def test_the_world_is_driven_from_outside(client: SimulatorClient) -> None:
+    client.reset(30, seed=2, now=datetime(2026, 11, 24, tzinfo=UTC))
+    referral_id = client.state.ids()[0]
+    client.state.now = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
+    changed = client.state.change(referral_id, details={"notes": "Uzaktan"})
+    added = client.state.add(status="Active")
+    client.state.remove(added["id"])
+    with pytest.raises(UnknownReferral):
+        client.state.get(added["id"])
+    client.state.add_raw("raw", '{"id":"raw","name":"ü"}'.encode())
+
+    assert changed["updatedDateTime"] == "2026-11-25T08:00:00Z"
+    assert client.state.get(referral_id) == changed
+    assert client.state.get("raw")["name"] == "ü"
+    assert len(client.state) == len(client.state.truth()) == 31
+    assert client.state.close(referral_id)["status"] == "Closed"
+    assert len(client.state.change_some(3)) == 3
+    assert client.state.set_visible([referral_id]) == 1
+    assert client.state.advance(60) == datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
+
+
+def test_behaviour_faults_and_the_record_are_driven_from_outside(client: SimulatorClient) -> None:
+    client.reset(30)
+    client.behaviour.page_size = 7
+    client.faults.add(Fault(kind="status", status=503, target="list"))
+    waiting = client.faults.pending()
+    first_id = client.state.ids()[0]
+    client.state.after_request(1, "state/remove", referral_id=first_id)
+
+    answers = [list_status(client, "?$top=5") for _ in range(2)]
+
+    assert waiting == [Fault(kind="status", status=503, target="list")]
+    assert answers == [503, 200]
+    assert client.behaviour.page_size == 7
+    assert [(r.query, r.status, r.fault) for r in client.requests] == [
+        ("$top=5", 503, "status"),
+        ("$top=5", 200, None),
+    ]
+    assert first_id not in client.state.ids()
+    client.clear_requests()
+    assert client.requests == []
+    with pytest.raises(ValueError, match="page_sizes"):
+        client.behaviour.page_sizes = 7
+    with pytest.raises(AttributeError):
+        _ = client.behaviour.page_sizes
+
+
+def test_sign_in_is_driven_from_outside(client: SimulatorClient) -> None:
+    client.reset(0)
+    client.entra.account = BORA
+    client.entra.behaviour.device_interval_s = 1
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(client.ca_path)
+        base = f"{client.authority}/{client.tenant_id}/oauth2/v2.0"
+        scope = "https://api.partner.microsoft.com/.default openid"
+        code = session.post(
+            f"{base}/devicecode", data={"client_id": client.client_id, "scope": scope}, timeout=5
+        ).json()
+        assert client.entra.pending_user_codes() == [code["user_code"]]
+        client.entra.approve(code["user_code"])
+        client.entra.fail_with(53003, times=1)
+        redeem = {
+            "client_id": client.client_id,
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code": code["device_code"],
+        }
+        answers = [session.post(f"{base}/token", data=redeem, timeout=5).json() for _ in range(2)]
+
+    assert answers[0]["error_codes"] == [53003]
+    assert answers[1]["token_type"] == "Bearer"
+    assert client.entra.token_requests == {"device_code": 2}
+    assert client.entra.account == BORA
+    with pytest.raises(UnknownUserCode):
+        client.entra.approve()
+
+
+def test_a_web_page_cannot_drive_it(client: SimulatorClient) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(client.ca_path)
+        url = f"{client.base_url}/_simulator/requests/clear"
+        answers = [
+            session.post(url, json={}, headers=headers, timeout=5).status_code
+            for headers in (
+                {"Host": "attacker.example"},
+                {"Origin": "https://attacker.example"},
+                {},
+            )
+        ]
+
+    assert answers == [403, 403, 200]
+
+
+def test_world_and_sign_in_survive_a_restart(tmp_path: Path) -> None:
+    kept = str(tmp_path / "kept")
+    with process(tmp_path, "--state-dir", kept) as before:
+        token = before.entra.issue_access_token()
+        before.state.change_some(4)
+        before.state.remove(before.state.ids()[3])
+        truth = before.state.truth()
+        ca = before.ca_path.read_bytes()
+    with process(tmp_path, "--state-dir", kept) as after, requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(
+            f"{after.base_url}/v1.0/engagements/referrals",
+            headers={"Authorization": f"Bearer {token}", "client-request-id": "0"},
+            verify=str(after.ca_path),
+            timeout=5,
+        )
+        assert answer.status_code == 200
+        assert after.state.truth() == truth
+        assert after.ca_path.read_bytes() == ca
+
+
+def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    child = (
+        "import subprocess, sys, time; "
+        "subprocess.Popen([sys.executable, '-m', 'dev.simulator', '--referrals', '1', "
+        "'--port-file', sys.argv[1], '--ca-file', sys.argv[2], "
+        "'--exit-with-parent', str(__import__('os').getpid())]); time.sleep(60)"
+    )
+    port_file = tmp_path / "port.json"
+    command = [sys.executable, "-c", child, str(port_file), str(tmp_path / "ca.pem")]
+    with subprocess.Popen(command, cwd=ROOT) as parent:
+        wait_for(port_file.exists)
+        pid = json.loads(port_file.read_text(encoding="utf-8"))["pid"]
+        os.kill(parent.pid, signal.SIGKILL)
+
+    wait_for(lambda: not port_file.exists())
+    wait_for(lambda: not alive(pid))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
