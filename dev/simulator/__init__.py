@@ -6,11 +6,12 @@ In a test: ``with Simulator(referrals=40) as simulator: ...``. As a process:
 
 from dev.simulator.behaviour import Behaviour, EntraBehaviour
 from dev.simulator.client import SimulatorClient
-from dev.simulator.entra import ADA, BORA, OUTSIDER, TOKEN_ERRORS, Account, Entra
+from dev.simulator.entra import ADA, BORA, OUTSIDER, Account, Entra
 from dev.simulator.faults import Fault, FaultQueue
 from dev.simulator.message import RecordedRequest
 from dev.simulator.referrals import generate_referrals
 from dev.simulator.server import Simulator
+from dev.simulator.token_errors import TOKEN_ERRORS
 from dev.simulator.world import UnknownReferral, World
 
 __all__ = [

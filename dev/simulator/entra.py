@@ -23,7 +23,9 @@ from typing import Any, Literal
 import jwt
 
 from dev.simulator.behaviour import EntraBehaviour
+from dev.simulator.device_page import make_form, make_page
 from dev.simulator.message import Request, Response, answer_html, answer_json
+from dev.simulator.token_errors import TOKEN_ERRORS, TokenError
 
 TENANT_ID = "7a11c0de-0000-4000-8000-00000000d0c5"
 OTHER_TENANT_ID = "07e4c0de-0000-4000-8000-00000000d0c5"
@@ -66,186 +68,6 @@ OUTSIDER = Account(
     tenant_id=OTHER_TENANT_ID,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenError:
-    """One way in which the token endpoint refuses.
-
-    `code` is the AADSTS number; None where the service gives none.
-    """
-
-    error: str
-    code: int | None
-    text: str
-    suberror: str | None = None
-    claims: str | None = None
-    status: int = 400
-
-
-_POLICY_CLAIMS = (
-    '{"access_token":{"capolids":{"essential":true,'
-    '"values":["9c1e0000-0000-4000-8000-00000000ca01"]}}}'
-)
-
-# By AADSTS number, or by the `error` where there is none. Microsoft: branch on `error`, never on
-# text or numbers; the suberrors are the values that MSAL knows.
-TOKEN_ERRORS: dict[int | str, TokenError] = {
-    50076: TokenError(
-        error="invalid_grant",
-        code=50076,
-        text="Due to a configuration change made by your administrator, you must use "
-        "multi-factor authentication to access the resource.",
-        suberror="basic_action",
-        claims=_POLICY_CLAIMS,
-    ),
-    50079: TokenError(
-        error="invalid_grant",
-        code=50079,
-        text="Due to a configuration change made by your administrator, you must enroll in "
-        "multi-factor authentication to access the resource.",
-        suberror="basic_action",
-        claims=_POLICY_CLAIMS,
-    ),
-    50078: TokenError(
-        error="invalid_grant",
-        code=50078,
-        text="Presented multi-factor authentication has expired due to policies configured by "
-        "your administrator, you must refresh your multi-factor authentication.",
-        suberror="basic_action",
-    ),
-    50173: TokenError(
-        error="invalid_grant",
-        code=50173,
-        text="The provided grant has expired due to it being revoked, a fresh auth token is "
-        "needed. The user might have changed or reset their password.",
-        suberror="bad_token",
-    ),
-    700082: TokenError(
-        error="invalid_grant",
-        code=700082,
-        text="The refresh token has expired due to inactivity.",
-        suberror="token_expired",
-    ),
-    70008: TokenError(
-        error="invalid_grant",
-        code=70008,
-        text="The provided authorization code or refresh token has expired due to inactivity. "
-        "Send a new interactive authorization request for this user and resource.",
-        suberror="token_expired",
-    ),
-    70043: TokenError(
-        error="invalid_grant",
-        code=70043,
-        text="The refresh token has expired or is invalid due to sign-in frequency checks by "
-        "conditional access.",
-        suberror="bad_token",
-    ),
-    700084: TokenError(
-        error="invalid_grant",
-        code=700084,
-        text="The refresh token was issued to a single page app (SPA), and therefore has a "
-        "fixed, limited lifetime of 1.00:00:00, which cannot be extended.",
-    ),
-    70000: TokenError(
-        error="invalid_grant",
-        code=70000,
-        text="The provided value for the input parameter 'refresh_token' or 'assertion' is not "
-        "valid.",
-        suberror="bad_token",
-    ),
-    65001: TokenError(
-        error="invalid_grant",
-        code=65001,
-        text="The user or administrator has not consented to use the application. Send an "
-        "interactive authorization request for this user and resource.",
-        suberror="consent_required",
-    ),
-    53003: TokenError(
-        error="invalid_grant",
-        code=53003,
-        text="Access has been blocked by Conditional Access policies. The access policy does "
-        "not allow token issuance.",
-        suberror="message_only",
-        claims=_POLICY_CLAIMS,
-    ),
-    53000: TokenError(
-        error="invalid_grant",
-        code=53000,
-        text="Device is not in required device state: compliant. Conditional Access policy "
-        "requires a compliant device, and the device is not compliant.",
-        suberror="message_only",
-        claims=_POLICY_CLAIMS,
-    ),
-    7000218: TokenError(
-        error="invalid_client",
-        code=7000218,
-        text="The request body must contain the following parameter: 'client_assertion' or "
-        "'client_secret'.",
-        status=401,
-    ),
-    700016: TokenError(
-        error="unauthorized_client",
-        code=700016,
-        text="Application was not found in the directory. This can happen if the application "
-        "has not been installed by the administrator of the tenant.",
-    ),
-    90002: TokenError(
-        error="invalid_request",
-        code=90002,
-        text="Tenant not found. Check to make sure you have the correct tenant ID and are "
-        "signing into the correct cloud.",
-    ),
-    70011: TokenError(
-        error="invalid_scope",
-        code=70011,
-        text="The provided request must include a 'scope' input parameter. The provided value "
-        "for the input parameter 'scope' is not valid.",
-    ),
-    50057: TokenError(error="invalid_grant", code=50057, text="The user account is disabled."),
-    50034: TokenError(
-        error="invalid_grant",
-        code=50034,
-        text="The user account does not exist in the directory. To sign into this application, "
-        "the account must be added to the directory.",
-    ),
-    50020: TokenError(
-        error="invalid_grant",
-        code=50020,
-        text="User account from another identity provider does not exist in the tenant and "
-        "cannot access the application in that tenant.",
-    ),
-    "authorization_pending": TokenError(
-        error="authorization_pending",
-        code=70016,
-        text="OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
-    ),
-    "slow_down": TokenError(
-        error="slow_down", code=None, text="The client polls more often than it may."
-    ),
-    "authorization_declined": TokenError(
-        error="authorization_declined", code=None, text="The end user denied the request."
-    ),
-    "bad_verification_code": TokenError(
-        error="bad_verification_code",
-        code=70018,
-        text="The device code sent was not recognized.",
-    ),
-    "expired_token": TokenError(
-        error="expired_token", code=70019, text="The verification code has expired."
-    ),
-    "temporarily_unavailable": TokenError(
-        error="temporarily_unavailable",
-        code=90033,
-        text="A transient error has occurred. Please try again.",
-        status=503,
-    ),
-    "server_error": TokenError(
-        error="server_error", code=90002, text="The server met an unexpected error.", status=500
-    ),
-    "unsupported_grant_type": TokenError(
-        error="unsupported_grant_type", code=70003, text="The grant type is not supported."
-    ),
-}
 
 type Grant = Literal["any", "device_code", "refresh_token"]
 
@@ -608,19 +430,22 @@ class Entra:
             try:
                 if form.get("answer") == "no":
                     self.decline(user_code)
-                    return answer_html(200, _page("<p>Declined. You can close this page.</p>"))
+                    return answer_html(200, make_page("<p>Declined. You can close this page.</p>"))
                 self.approve(user_code)
             except UnknownUserCode:
                 note = "<p><strong>No sign-in waits for this code.</strong> Is it expired?</p>"
-                return answer_html(404, _page(note + _device_form("", self.account)))
+                return answer_html(404, make_page(note + self._make_form("")))
             note = f"<p>Signed in as {escape(self.account.name)}. You can close this page.</p>"
-            return answer_html(200, _page(note))
+            return answer_html(200, make_page(note))
         asked = dict(
             pair.split("=", 1) for pair in request.query.split("&") if pair.count("=") == 1
         )
-        return answer_html(200, _page(_device_form(asked.get("user_code", ""), self.account)))
+        return answer_html(200, make_page(self._make_form(asked.get("user_code", ""))))
 
     # Inside
+
+    def _make_form(self, user_code: str) -> str:
+        return make_form(user_code, self.account.name, self.account.username)
 
     def _find_pending(self, user_code: str | None) -> _DeviceCode:
         now = time.time()
@@ -810,27 +635,3 @@ def _encode(value: Mapping[str, str]) -> str:
 
 def _tidy(user_code: str) -> str:
     return "".join(char for char in user_code.upper() if char.isalnum())
-
-
-def _device_form(user_code: str, account: Account) -> str:
-    return f"""<p>This is the simulator's stand-in for Microsoft's sign-in page. Enter the code
-that the program shows, and you are signed in as <strong>{escape(account.name)}</strong>
-({escape(account.username)}), who does not exist.</p>
-<form method="post" action="/device">
-<label>Code <input name="user_code" value="{escape(user_code)}" autocomplete="off" autofocus
- required maxlength="12"></label>
-<button name="answer" value="yes">Sign in</button>
-<button name="answer" value="no">Decline</button>
-</form>"""
-
-
-def _page(content: str) -> str:
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Enter code (simulated Entra ID)</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}}
-input{{font:inherit;letter-spacing:.15em;text-transform:uppercase}}button{{font:inherit}}</style>
-</head><body><h1>Enter code</h1>
-{content}
-</body></html>
-"""
