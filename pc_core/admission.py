@@ -39,5 +39,8 @@ class Admission:
 
 def _left_out(value: str | None, admitted: frozenset[str] | None, is_unknown: bool) -> bool:
     return (
-        value is not None and admitted is not None and not is_unknown and value.lower() not in admitted
+        value is not None
+        and admitted is not None
+        and not is_unknown
+        and value.lower() not in admitted
     )

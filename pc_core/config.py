@@ -5,9 +5,12 @@ All of them are checked at once, and one message names every wrong key, without 
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -231,3 +234,29 @@ class Settings(BaseModel):
     def keys(cls) -> tuple[str, ...]:
         """The names of all settings, as environment variables, in the order of the table."""
         return tuple(str(info.alias) for info in cls.model_fields.values())
+
+
+def load(*, local_settings: bool = False) -> Settings:
+    """The settings of this process.
+
+    Args:
+        local_settings: let `local.settings.json` in the current folder fill in what the
+            environment leaves open, as Functions Core Tools do; for the command line.
+
+    Raises:
+        FixSetting: naming every wrong key.
+    """
+    env: dict[str, str] = dict(os.environ)
+    file = Path("local.settings.json")
+    if local_settings and file.exists():
+        try:
+            values = json.loads(file.read_text(encoding="utf-8-sig"))["Values"]
+            env = {**{str(key): str(value) for key, value in values.items()}, **env}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FixSetting(
+                "local.settings.json is not in the form of Functions Core Tools (a JSON object "
+                f"with Values): {type(error).__name__}. Nothing was started; "
+                "local.settings.example.json shows the form.",
+                code="config_invalid",
+            ) from None
+    return Settings.from_env(env)

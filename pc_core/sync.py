@@ -1,7 +1,7 @@
-"""One run, from the feature flag to its report.
+"""One run, from the lease to its report.
 
-The story: flag, lease, run row, token, head, sweep if one is due and time is left, report. The
-same code serves timer, POST and command line. Read `plan` next: what happens to a page.
+The story: lease, run row, token, head, sweep if one is due and time is left, report. The same
+code serves timer, POST and command line. Read `plan` next: what happens to a page.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class Sync:
         holder: names this instance in the lease.
     """
 
-    enabled: bool
     store: Store
     tokens: Tokens
     partner_center: Callable[[], PartnerCenter]
@@ -93,19 +92,12 @@ class Sync:
         Raises:
             PartnerCenterSyncError: the run could not even be opened (database, migration).
         """
-        report = Report(
-            task_id=str(uuid4()),
-            state=RunState.RUNNING,
-            trigger=request.trigger,
-            mode=request.mode,
-            started_at=self.now(),
-            invocation_id=request.invocation_id,
-        )
-        if not self.enabled:
-            return self._not_run(report, RunState.FEATURE_DISABLED)
+        report = _begun(request, self.now())
         lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
         if isinstance(lease, Held):
-            return self._not_run(replace(report, task_id=lease.task_id), RunState.ALREADY_RUNNING)
+            return _not_run(
+                replace(report, task_id=lease.task_id), RunState.ALREADY_RUNNING, self.now()
+            )
         with events.context(
             task_id=report.task_id,
             trigger=request.trigger,
@@ -289,10 +281,27 @@ class Sync:
         events.emit("partner_center_sync_summary", **_summary(report))
         return report
 
-    def _not_run(self, report: Report, state: RunState) -> Report:
-        report = report.ended(state, at=self.now())
-        events.emit("partner_center_sync_summary", **_summary(report))
-        return report
+
+def feature_disabled(request: Request, now: datetime) -> Report:
+    """The report of a run that the feature flag holds back; it needs no other setting."""
+    return _not_run(_begun(request, now), RunState.FEATURE_DISABLED, now)
+
+
+def _begun(request: Request, now: datetime) -> Report:
+    return Report(
+        task_id=str(uuid4()),
+        state=RunState.RUNNING,
+        trigger=request.trigger,
+        mode=request.mode,
+        started_at=now,
+        invocation_id=request.invocation_id,
+    )
+
+
+def _not_run(report: Report, state: RunState, now: datetime) -> Report:
+    report = report.ended(state, at=now)
+    events.emit("partner_center_sync_summary", **_summary(report))
+    return report
 
 
 _FAMILIES = (SignInNeeded, FixSetting, OperatorNeeded, NonsenseAnswer, TryLater)
