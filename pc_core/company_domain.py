@@ -115,6 +115,7 @@ def _look_up(source: str, text: str, own_domains: frozenset[str]) -> CompanyDoma
 # --- hosts ---------------------------------------------------------------------------------------
 
 _SEPARATORS: Final = re.compile(r"[\s,;|<>()\[\]\"]+")
+_ADDRESS_SEPARATORS: Final = re.compile(r"[\s,;|/<>()\[\]\"]+")
 _HOST_END: Final = re.compile(r"[/?#\\]")
 _QUOTES: Final = "'\"`\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
@@ -133,7 +134,7 @@ def _mail_parts(text: str) -> list[str]:
     _, _, host = text.partition("@")
     if _PLAIN_HOST.fullmatch(host):
         return [host]
-    addresses = (word.partition("@") for word in _SEPARATORS.split(text))
+    addresses = (word.partition("@") for word in _ADDRESS_SEPARATORS.split(text))
     return [host for _, at, host in addresses if at and "@" not in host]
 
 
