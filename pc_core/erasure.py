@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 ErasedKind = Literal["referral_id", "domain"]
@@ -37,3 +37,25 @@ class Tombstones:
         return bool(self.domains and domain) and (
             tombstone(self.key, "domain", domain or "") in self.domains
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureCount:
+    """What an erasure removed, or would remove.
+
+    Attributes:
+        referrals, changes, quarantine: rows removed of each table.
+        tombstones: keyed hashes newly written; in a dry run, those that belong to it.
+        mentions: quarantine entries of other referrals (or of none that could be read) in which
+            the domain occurs; they stay, since they may be another customer's: look at them.
+    """
+
+    referrals: int
+    changes: int
+    quarantine: int
+    tombstones: int
+    mentions: int
+
+    def to_json(self) -> dict[str, int]:
+        """Plain JSON types."""
+        return asdict(self)

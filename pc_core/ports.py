@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from pc_core.account import Account, SignInStatus
 from pc_core.budget import Budget
-from pc_core.erasure import Tombstones
+from pc_core.erasure import ErasureCount, Tombstones
 from pc_core.plan import PagePlan, StoredRow
 from pc_core.progress import SyncState
 from pc_core.report import Report
@@ -243,6 +243,16 @@ class Store(Protocol):
 
     def purge(self, lease: Lease, *, older_than_days: int) -> int:
         """Delete runs, closed quarantine and history older than this; returns how many rows."""
+
+    def erase(
+        self,
+        lease: Lease,
+        *,
+        referral_ids: Collection[str] = (),
+        domain: str | None = None,
+        dry_run: bool,
+    ) -> ErasureCount:
+        """Remove a customer's rows, history and quarantine, and leave tombstones."""
 
     def save_sign_in(self, status: SignInStatus) -> bool:
         """Store the sign-in state; True if state or reason changed. Needs no lease."""

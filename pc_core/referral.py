@@ -764,6 +764,19 @@ def _set_aside(
     )
 
 
+def set_aside(referral: Referral, *, reason: str, detail: str) -> Malformed:
+    """A referral that passed every check here and was refused further on."""
+    return Malformed(
+        referral_id=referral.referral_id,
+        reason=reason,
+        field=None,
+        detail=detail,
+        content_hash=referral.content_hash,
+        raw_text=_escape_raw(referral.raw),
+        updated_ticks=referral.updated_ticks,
+    )
+
+
 def _salvage[T](read: Callable[[str], T], value: Any) -> T | None:
     if not isinstance(value, str):
         return None

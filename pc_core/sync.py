@@ -7,7 +7,7 @@ code serves timer, POST and command line. Read `plan` next: what happens to a pa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from uuid import uuid4
 from pc_core import events, walk
 from pc_core.account import Account, SignInStatus
 from pc_core.budget import Budget
+from pc_core.erasure import ErasureCount
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
@@ -104,6 +105,32 @@ class Sync:
             invocation_id=request.invocation_id,
         ):
             return self._run_under_lease(request, report, budget, lease)
+
+    def erase(
+        self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
+    ) -> ErasureCount:
+        """Erase a customer while no run is under way; it shows in the run history.
+
+        Raises:
+            TryLater: `already_running`: a run has the lease.
+        """
+        report = replace(_begun(Request(trigger="command"), self.now()), mode="erase")
+        lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
+        if isinstance(lease, Held):
+            raise TryLater(
+                f"Run {lease.task_id} is under way. Nothing was erased; try again when it ended.",
+                code="already_running",
+            )
+        state = RunState.FAILED
+        try:
+            found = self.store.erase(
+                lease, referral_ids=referral_ids, domain=domain, dry_run=dry_run
+            )
+            state = RunState.COMPLETED
+        finally:
+            self.store.finish_run(lease, report.ended(state, at=self.now()), None)
+        events.emit("partner_center_erased", dry_run=dry_run, removed=found.to_json())
+        return found
 
     def _run_under_lease(
         self, request: Request, report: Report, budget: Budget, lease: Lease

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
     from pc_core.account import Account
     from pc_core.entra import EntraConnection, EntraTokens
+    from pc_core.erasure import ErasureCount
     from pc_core.key_vault import KeyVault
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.plan import Rules
     from pc_core.ports import Tokens
     from pc_core.report import Report
     from pc_core.sign_in import SignIn
-    from pc_core.store import Database, ErasureCount, PostgresStore, Reader
+    from pc_core.store import Database, PostgresStore, Reader
     from pc_core.token_cache import TokenCacheBlob
 
 _LAST_WORDS_S = 60.0
@@ -101,6 +102,12 @@ class App:
         return self.sync(
             trigger=trigger, mode="replay", invocation_id=invocation_id, budget_s=budget_s
         )
+
+    def erase(
+        self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
+    ) -> ErasureCount:
+        """Erase a customer; see `sync.Sync.erase`."""
+        return self._sync.erase(referral_ids=referral_ids, domain=domain, dry_run=dry_run)
 
     def operator_key(self) -> str | None:
         """The key that makes an operator where App Service Authentication is off."""
