@@ -1,0 +1,218 @@
+"""Who may: the caller's role, the addresses that we answer to, and what a browser may send.
+
+Where App Service Authentication is on, the platform has signed the caller in and says so in
+`x-ms-client-principal`; anybody could send that header where it is off, so there it counts for
+nothing, and a key makes an operator. Where neither is set up, nobody gets in.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+READ_ROLE = "Referrals.Read"
+OPERATE_ROLE = "Referrals.Operate"
+LOGIN_URL = "/.auth/login/aad?post_login_redirect_uri=/mini-ui/"
+MAX_BODY_BYTES = 16 * 1024
+"""The largest body that any route has a use for is a few dozen bytes."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
+
+Standing = Literal["signed_in", "login_needed", "role_missing", "api_key_needed", "closed"]
+
+
+class Role(IntEnum):
+    """What a caller may do; each role includes those below it."""
+
+    NONE = 0
+    READER = 1
+    OPERATOR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        standing: why the role is what it is.
+        name: the sign-in name, to be shown to its owner; never logged.
+    """
+
+    role: Role
+    standing: Standing
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a request is not served: its HTTP status, a stable code, and words for people."""
+
+    status: int
+    code: str
+    detail: str
+
+
+def decide(headers: Mapping[str, str], *, auth_enabled: bool, key: str | None) -> Caller:
+    """The caller's role.
+
+    Args:
+        headers: by lower-case name.
+        auth_enabled: the platform says that App Service Authentication is on.
+        key: the operator's key, for where it is off; None: there is none.
+    """
+    if auth_enabled:
+        return _from_principal(headers.get("x-ms-client-principal"))
+    if not key:
+        return Caller(role=Role.NONE, standing="closed")
+    given = headers.get("x-api-key", "")
+    if hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode()):
+        return Caller(role=Role.OPERATOR, standing="signed_in")
+    return Caller(role=Role.NONE, standing="api_key_needed")
+
+
+def refuse_role(caller: Caller, needed: Role) -> Refusal | None:
+    """Why this caller may not do what needs this role; None: may."""
+    if caller.role >= needed:
+        return None
+    match caller.standing:
+        case "login_needed":
+            return Refusal(
+                status=401,
+                code="login_needed",
+                detail=f"Sign in at {LOGIN_URL}, or send an Entra ID token of this app.",
+            )
+        case "api_key_needed":
+            return Refusal(
+                status=401,
+                code="api_key_needed",
+                detail="Send the operator's key in the header X-API-Key.",
+            )
+        case "closed":
+            return Refusal(
+                status=403,
+                code="access_not_configured",
+                detail=(
+                    "Nobody may read here yet: turn App Service Authentication on, or set "
+                    "HUNTER_API_KEY (in Azure: the Key Vault secret api-key)."
+                ),
+            )
+        case "signed_in" | "role_missing":
+            wanted = OPERATE_ROLE if needed is Role.OPERATOR else READ_ROLE
+            return Refusal(
+                status=403,
+                code="role_missing",
+                detail=(
+                    f"This account lacks the app role {wanted}. An administrator assigns it in "
+                    "Entra ID, under Enterprise applications; then sign in again."
+                ),
+            )
+
+
+def refuse_host(headers: Mapping[str, str], *, known_hosts: Collection[str]) -> Refusal | None:
+    """Why a request to this Host is not served; None: it is ours, or a loopback name.
+
+    A name of somebody else's that was made to point at us (DNS rebinding) ends here.
+    """
+    host = _host_name(headers.get("host", ""))
+    if not host:
+        return Refusal(status=400, code="host_missing", detail="The Host header is missing.")
+    if host in _LOOPBACK or host in {known.strip().rstrip(".").lower() for known in known_hosts}:
+        return None
+    return Refusal(
+        status=421,
+        code="host_unknown",
+        detail="This app does not answer to that name; HUNTER_PUBLIC_HOSTS lists further ones.",
+    )
+
+
+def refuse_cross_site(headers: Mapping[str, str]) -> Refusal | None:
+    """Why a browser's POST from elsewhere is not served; None: our own page, or no browser."""
+    refusal = Refusal(
+        status=403,
+        code="cross_site",
+        detail="A browser may send this only from this app's own page.",
+    )
+    site = headers.get("sec-fetch-site")
+    if site is not None and site.strip().lower() != "same-origin":
+        return refusal
+    origin = headers.get("origin")
+    if origin is None:
+        return None
+    try:
+        parts = urlsplit(origin.strip().lower())
+        ours = headers.get("host", "").strip().lower()
+        is_ours = bool(parts.netloc) and _without_port(parts.netloc, parts.scheme) == (
+            _without_port(ours, parts.scheme)
+        )
+    except ValueError:
+        return refusal
+    is_safe = parts.scheme == "https" or _host_name(parts.netloc) in _LOOPBACK
+    return None if is_ours and is_safe else refusal
+
+
+def refuse_body(headers: Mapping[str, str], body: bytes) -> Refusal | None:
+    """Why this body is not read; None: there is none, or it is JSON of a sensible size."""
+    if len(body) > MAX_BODY_BYTES:
+        return Refusal(
+            status=413, code="body_too_large", detail=f"At most {MAX_BODY_BYTES} bytes are read."
+        )
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body.strip() and media_type != "application/json":
+        return Refusal(
+            status=415,
+            code="body_not_json",
+            detail="Send the body as Content-Type: application/json.",
+        )
+    return None
+
+
+def _from_principal(header: str | None) -> Caller:
+    nobody = Caller(role=Role.NONE, standing="login_needed")
+    if not header:
+        return nobody
+    try:
+        padded = header.strip() + "=" * (-len(header.strip()) % 4)
+        principal: Any = json.loads(base64.b64decode(padded, validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        return nobody
+    claims = principal.get("claims") if isinstance(principal, dict) else None
+    if not isinstance(claims, list):
+        return nobody
+    roles = set(_values(claims, principal.get("role_typ")))
+    name = next(iter(_values(claims, principal.get("name_typ"))), None)
+    if OPERATE_ROLE in roles:
+        return Caller(role=Role.OPERATOR, standing="signed_in", name=name)
+    if READ_ROLE in roles:
+        return Caller(role=Role.READER, standing="signed_in", name=name)
+    return Caller(role=Role.NONE, standing="role_missing", name=name)
+
+
+def _values(claims: list[Any], claim_type: object) -> list[str]:
+    if not isinstance(claim_type, str) or not claim_type:
+        return []
+    return [
+        claim["val"]
+        for claim in claims
+        if isinstance(claim, dict)
+        and claim.get("typ") == claim_type
+        and isinstance(claim.get("val"), str)
+    ]
+
+
+def _host_name(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".").lower()
+    except ValueError:
+        return ""
+
+
+def _without_port(netloc: str, scheme: str) -> str:
+    return netloc.removesuffix(_DEFAULT_PORTS.get(scheme, ""))

@@ -1,0 +1,114 @@
+"""The way in: from the Functions host's request to a route's answer, with nothing let through.
+
+Order: known host, caller's role, our own origin, body; then the route. Whatever goes wrong
+afterwards becomes a problem document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pc_core import events
+from pc_core.errors import PartnerCenterSyncError
+from pc_core.web import access, respond
+from pc_core.web.access import Caller, Role
+from pc_core.web.exchange import Answer, Request, Route, Visit
+from pc_core.web.query import BadParameter
+
+if TYPE_CHECKING:
+    import azure.functions as func
+
+    from pc_core.web.served import App
+
+_ANYONE = Caller(role=Role.NONE, standing="closed")
+
+
+def serve(
+    req: func.HttpRequest,
+    route: Route,
+    open_app: Callable[[], App],
+    context: func.Context | None = None,
+) -> func.HttpResponse:
+    """Answer one invocation of the Functions host.
+
+    Args:
+        open_app: gives the app; called only where the route needs it.
+        context: of the invocation, where the host gave one.
+    """
+    import azure.functions as func
+
+    began_s = monotonic()
+    request = Request(
+        method=req.method,
+        path=urlsplit(req.url).path,
+        headers={name.lower(): value for name, value in req.headers.items()},
+        query=dict(req.params),
+        placeholders=dict(req.route_params),
+        body=req.get_body() or b"",
+        invocation_id=context.invocation_id if context else None,
+        elapsed_s=lambda: monotonic() - began_s,
+    )
+    answer = answer_request(request, route, open_app)
+    return func.HttpResponse(
+        answer.body, status_code=answer.status, headers=dict(answer.headers)
+    )
+
+
+def answer_request(request: Request, route: Route, open_app: Callable[[], App]) -> Answer:
+    """Let a request in to a route, or say why not; never raises."""
+    caller = _ANYONE
+    try:
+        if route.who is not Role.NONE:
+            app = open_app()
+            refusal = _refuse_host(request, app)
+            if refusal is None:
+                caller = _caller(request, app)
+                refusal = access.refuse_role(caller, route.who)
+            if refusal is None and route.method == "POST":
+                refusal = access.refuse_cross_site(request.headers)
+                refusal = refusal or access.refuse_body(request.headers, request.body)
+            if refusal is not None:
+                return respond.refused(refusal)
+        return route.handle(Visit(request, caller, open_app))
+    except BadParameter as wrong:
+        return respond.bad_request(wrong.parameter, wrong.detail)
+    except PartnerCenterSyncError as error:
+        events.emit(
+            "partner_center_request_failed",
+            route=route.path,
+            code=error.code,
+            message=str(error),
+            invocation_id=request.invocation_id,
+        )
+        if caller.role is Role.NONE and route.who is not Role.NONE:
+            return respond.problem(
+                500, "not_ready", "The app cannot tell yet who may read; its log says why."
+            )
+        return respond.from_error(error)
+    except Exception:  # noqa: BLE001 - the last net: the caller gets a problem, the log the rest
+        events.emit(
+            "partner_center_request_broke",
+            level=40,
+            exc_info=True,
+            route=route.path,
+            invocation_id=request.invocation_id,
+        )
+        return respond.from_bug()
+
+
+def _caller(request: Request, app: App) -> Caller:
+    auth_enabled = app.settings.auth_enabled
+    return access.decide(
+        request.headers,
+        auth_enabled=auth_enabled,
+        key=None if auth_enabled else app.operator_key(),
+    )
+
+
+def _refuse_host(request: Request, app: App) -> access.Refusal | None:
+    settings = app.settings
+    known = settings.public_hosts | ({settings.site_host} if settings.site_host else set())
+    return access.refuse_host(request.headers, known_hosts=known)
