@@ -1,0 +1,98 @@
+"""The right to write: one row, a number that grows with each holder, the database's clock."""
+
+from __future__ import annotations
+
+from pc_core.errors import LeaseLost, TryLater
+from pc_core.ports import Held, Lease
+from pc_core.progress import SyncState
+from pc_core.report import Failure, FailureKind, Report
+from pc_core.store import runs, state
+from pc_core.store.batch import Batch, Rows
+from pc_core.store.pool import Database
+from pc_core.store.statements import load_statements
+
+_SQL = load_statements("lease")
+
+_INTERRUPTED = Failure(
+    kind=FailureKind.TRY_LATER,
+    code="interrupted",
+    message=(
+        "The run stopped without a word (its process was ended or frozen) and its lease ran out. "
+        "What it had saved is kept; the next run goes on from there."
+    ),
+)
+
+_TRIES = 5
+
+
+def take(database: Database, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
+    """Take the lease and open the run, or say who has it."""
+    task_id = report.task_id
+    for _ in range(_TRIES):
+        with database.connection() as connection:
+            # A look without a lock first: the holder's transaction may have the row locked.
+            look = Batch(connection)
+            look.add(_SQL["who_holds"], {"task_id": task_id})
+            held = look.send()[0]
+            if held:
+                return Held(task_id=held[0][0], expires_at=held[0][1])
+            batch = Batch(connection)
+            batch.begin()
+            batch.add(_SQL["take"], {"task_id": task_id, "holder": holder, "ttl_s": ttl_s})
+            taken = batch.send()[-1]
+            if taken:
+                runs.add_mend(batch, task_id, _INTERRUPTED)
+                runs.add_open(batch, report)
+                runs.add_save(batch, report)
+                batch.commit()
+                batch.send()
+                return Lease(task_id=task_id, fence=taken[0][0])
+    raise TryLater(
+        "Could not take the lease: it changed hands at every look. Nothing was written; the next "
+        "run tries again.",
+        code="database_busy",
+    )
+
+
+def add_keep(batch: Batch, lease: Lease) -> None:
+    """Check the lease and extend it, without writing any state."""
+    batch.add(_SQL["keep"], {"fence": lease.fence, "task_id": lease.task_id})
+
+
+def keep(database: Database, lease: Lease) -> None:
+    """Heartbeat of the lease and of its run."""
+    with database.connection() as connection:
+        batch = Batch(connection)
+        batch.begin()
+        add_keep(batch, lease)
+        runs.add_beat(batch, lease.task_id)
+        batch.commit()
+        check(lease, batch.send()[0])
+
+
+def check(lease: Lease, found: Rows) -> None:
+    """Judge what the statement that extends the lease returned.
+
+    Raises:
+        LeaseLost: nothing: the lease is somebody else's by now, or was given back.
+    """
+    if not found:
+        raise LeaseLost(
+            f"Run {lease.task_id} no longer holds the lease (number {lease.fence}): it was away "
+            "for longer than the lease lasts, and another run may have taken over. Nothing was "
+            "written; what it had saved before is kept."
+        )
+
+
+def finish(database: Database, lease: Lease, report: Report, after: SyncState | None) -> None:
+    """Write the run's end, and the state if given, and give the lease back."""
+    with database.connection() as connection:
+        batch = Batch(connection)
+        batch.begin()
+        if after is not None:
+            state.add_save(batch, lease, after)
+        runs.add_save(batch, report)
+        batch.add(_SQL["give_back"], {"fence": lease.fence, "task_id": lease.task_id})
+        check(lease, batch.send()[-1])
+        batch.commit()
+        batch.send()

@@ -1,0 +1,208 @@
+"""The schema's revision: which one the code expects, which one the database has, how to get there.
+
+Alembic is only imported by `upgrade`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pc_core.errors import FixSetting
+from pc_core.store.faults import translated
+from pc_core.store.pool import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as AlchemyConnection
+
+VERSION_TABLE = "partner_center_schema_version"
+"""Alembic's table under a name of our own: the database may hold other applications' tables."""
+
+OWNER_ROLE = "partner_center_owner"
+
+LOCK_KEY = 0x70635F6D6967  # "pc_mig" in ASCII
+"""Of the advisory lock, held for the transaction alone, so that it also works through a pooler."""
+
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationStatus:
+    """How the schema stands.
+
+    Attributes:
+        current: the database's revision; None: never migrated.
+        expected: the newest revision that this code knows.
+        pending: revisions to apply, oldest first.
+        newer: the database has a revision that this code does not know.
+    """
+
+    current: str | None
+    expected: str
+    pending: tuple[str, ...]
+    newer: bool
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is to be applied; a newer schema works with older code too."""
+        return not self.pending
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "current": self.current,
+            "expected": self.expected,
+            "pending": list(self.pending),
+            "newer": self.newer,
+            "is_current": self.is_current,
+        }
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """All revisions that this code knows, oldest first, by the names of the SQL files."""
+    return tuple(sorted(path.name[:4] for path in (_FOLDER / "versions").glob("[0-9]*.sql")))
+
+
+def expected_revision() -> str:
+    """The newest revision that this code knows."""
+    return revisions()[-1]
+
+
+def compare(current: str | None) -> MigrationStatus:
+    """What a database at revision `current` lacks."""
+    known = revisions()
+    newer = current is not None and current not in known
+    pending = () if newer else tuple(name for name in known if current is None or name > current)
+    return MigrationStatus(current=current, expected=known[-1], pending=pending, newer=newer)
+
+
+def status(database_url: str, *, password: Callable[[], str] | None = None) -> MigrationStatus:
+    """Compare the database's revision with the code's.
+
+    Raises:
+        TryLater, FixSetting: the database is out of reach or refuses.
+    """
+    with translated("read the schema's revision"):
+        connection = Database(database_url, password=password).connect()
+        with connection:
+            found = connection.execute(
+                b"SELECT to_regclass('public.partner_center_schema_version') IS NOT NULL"
+            ).fetchone()
+            current = None
+            if found == (True,):
+                row = connection.execute(
+                    b"SELECT version_num FROM public.partner_center_schema_version"
+                ).fetchone()
+                current = row[0] if row else None
+    return compare(current)
+
+
+def upgrade(
+    database_url: str,
+    *,
+    password: Callable[[], str] | None = None,
+    lock_timeout_s: int = 30,
+    statement_timeout_s: int = 600,
+    app_role: str | None = None,
+) -> list[str]:
+    """Apply all pending revisions in one transaction and return them; none if there are none.
+
+    Two callers at once wait for each other. Where the role `partner_center_owner` exists and the
+    user belongs to it, what is created belongs to it. Afterwards the grants of roles.sql are made
+    for the roles that exist (and `app_role`, if given).
+
+    Args:
+        lock_timeout_s: how long to wait for another migration or for a table's lock, seconds.
+        statement_timeout_s: longest single statement, seconds.
+
+    Raises:
+        FixSetting: `migration_newer` if the database has a revision unknown to this code; denied.
+        TryLater: out of reach, or a lock was not to be had in time.
+    """
+    from pc_core.store.roles import apply_roles
+
+    database = Database(database_url, password=password)
+    before = status(database_url, password=password)
+    if before.newer:
+        raise FixSetting(
+            f"The database's schema is at revision {before.current}, newer than this code knows "
+            f"({before.expected}). Nothing was changed. Deploy the newer release, or restore the "
+            "backup that was made before it.",
+            code="migration_newer",
+        )
+    with translated("migrate the database"):
+        applied = _run_alembic(database, lock_timeout_s, statement_timeout_s)
+        with database.connect() as connection:
+            apply_roles(connection, app_role=app_role, create=False)
+    return applied
+
+
+def _run_alembic(database: Database, lock_timeout_s: int, statement_timeout_s: int) -> list[str]:
+    import psycopg
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: database.connect(autocommit=False, cursor_factory=psycopg.Cursor),
+        poolclass=NullPool,
+    )
+    try:
+        with engine.begin() as connection:
+            for name, seconds in (
+                ("lock_timeout", lock_timeout_s),
+                ("statement_timeout", statement_timeout_s),
+            ):
+                connection.execute(
+                    text("SELECT set_config(:name, :value, true)"),
+                    {"name": name, "value": f"{seconds}s"},
+                )
+            connection.execute(text("SELECT set_config('search_path', 'public', true)"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+            become_owner(connection)
+            return _upgrade_within(connection)
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from None
+        raise
+    finally:
+        engine.dispose()
+
+
+def become_owner(connection: AlchemyConnection) -> None:
+    """For this transaction, be the role that owns the tables, where that is possible."""
+    from sqlalchemy import text
+
+    member = connection.execute(
+        text(
+            "SELECT pg_has_role(current_user, oid, 'MEMBER') AND rolname <> current_user "
+            "FROM pg_roles WHERE rolname = :owner"
+        ),
+        {"owner": OWNER_ROLE},
+    ).scalar()
+    if member:
+        connection.execute(text(f"SET LOCAL ROLE {OWNER_ROLE}"))
+
+
+def _upgrade_within(connection: AlchemyConnection) -> list[str]:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+
+    def current() -> str | None:
+        return MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "version_table_schema": "public"}
+        ).get_current_revision()
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    before = compare(current())
+    command.upgrade(config, "head")
+    return list(before.pending)

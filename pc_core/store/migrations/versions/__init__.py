@@ -1,0 +1,1 @@
+"""Revisions in order of their numbers, without gaps; one that has shipped is never edited."""

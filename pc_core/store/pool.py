@@ -1,0 +1,250 @@
+"""Connections to the database: few, opened when needed, with a fresh password each time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pc_core.errors import FixSetting, TryLater
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.adapt import AdaptersMap
+    from psycopg_pool import ConnectionPool
+
+ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
+"""What a token for Azure Database for PostgreSQL is asked for (Microsoft's documentation)."""
+
+MAX_LIFETIME_S = 45 * 60.0
+"""Entra's database tokens last about an hour; connections are renewed well before."""
+
+CONNECT_TIMEOUT_S = 10
+
+_LOOK_EVERY_S = 0.2
+_MAX_IDLE_S = 300.0
+
+
+def entra_password(client_id: str | None = None) -> Callable[[], str]:
+    """A source of database passwords: tokens of the app's identity.
+
+    azure-identity keeps each until it nears its end.
+
+    Args:
+        client_id: of the user-assigned identity; None: whatever identity the machine offers.
+    """
+
+    @cache
+    def credential() -> Any:
+        from azure.identity import DefaultAzureCredential
+
+        if client_id is None:
+            return DefaultAzureCredential()
+        return DefaultAzureCredential(managed_identity_client_id=client_id)
+
+    def password() -> str:
+        from azure.core.exceptions import AzureError
+        from azure.identity import CredentialUnavailableError
+
+        try:
+            token: str = credential().get_token(ENTRA_SCOPE).token
+        except CredentialUnavailableError:
+            raise FixSetting(
+                "No password for the database: HUNTER_DATABASE_URL has none, and this machine "
+                "offers no Entra identity for a token. Nothing was written. Assign the managed "
+                "identity (AZURE_CLIENT_ID), sign in locally, or put a password in the URL.",
+                code="database_identity_missing",
+            ) from None
+        except AzureError:
+            raise TryLater(
+                "Entra gave no token for the database. Nothing was written; the next run tries "
+                "again. If it stays so, check the managed identity.",
+                code="database_unavailable",
+            ) from None
+        return token
+
+    return password
+
+
+class Database:
+    """A database by its libpq URL.
+
+    Args:
+        url: libpq URL or connection string.
+        password: asked once per connection attempt where `url` has neither password nor passfile
+            and its host is not this machine; None: libpq finds its own.
+        max_size: most connections at a time. Two let a run write while its heartbeat beats; small
+            servers have 35 in all.
+    """
+
+    def __init__(
+        self, url: str, *, password: Callable[[], str] | None = None, max_size: int = 2
+    ) -> None:
+        self._url = url
+        self._password = password
+        self._max_size = max_size
+        self._pool: ConnectionPool[Any] | None = None
+        self._lock = threading.Lock()
+        self._last_failure: tuple[float, Exception] | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[Any]]:
+        """A pooled connection in autocommit; what is left open in it is rolled back.
+
+        Raises:
+            psycopg.Error: for `faults.translated`, which every caller stands in.
+        """
+        pool = self._opened()
+        connection = self._wait_for(pool)
+        try:
+            yield connection
+        finally:
+            _roll_back_what_is_open(connection)
+            pool.putconn(connection)
+
+    def connect(self, **options: Any) -> Connection[Any]:
+        """One connection of its own, for a command; the caller closes it.
+
+        Raises:
+            psycopg.Error: as `connection`.
+        """
+        from psycopg import Connection
+
+        return Connection.connect(**(self._arguments() | options))
+
+    def close(self) -> None:
+        """Close all pooled connections; a later call opens new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def _arguments(self) -> dict[str, Any]:
+        from psycopg import ClientCursor
+        from psycopg.conninfo import conninfo_to_dict
+
+        given = conninfo_to_dict(self._url)
+        arguments: dict[str, Any] = {
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "partner-center-sync",
+            "keepalives": 1,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            **{name: value for name, value in given.items() if value is not None},
+            "autocommit": True,
+            "prepare_threshold": None,
+            "cursor_factory": ClientCursor,
+            "context": _adapters(),
+        }
+        if self._password is not None and _needs_password(given):
+            arguments["password"] = self._password()
+        return arguments
+
+    def _opened(self) -> ConnectionPool[Any]:
+        with self._lock:
+            if self._pool is None:
+                from psycopg_pool import ConnectionPool
+
+                self._pool = ConnectionPool(
+                    kwargs=self._arguments_or_note,
+                    connection_class=_noting(self._note),
+                    min_size=0,
+                    max_size=self._max_size,
+                    max_lifetime=MAX_LIFETIME_S,
+                    max_idle=_MAX_IDLE_S,
+                    reconnect_timeout=0.001,
+                    check=ConnectionPool.check_connection,
+                    num_workers=1,
+                    open=True,
+                    name="partner-center-sync",
+                )
+            return self._pool
+
+    def _wait_for(self, pool: ConnectionPool[Any]) -> Connection[Any]:
+        # The pool connects in a thread of its own and only tells that it took too long; looking
+        # often for the reason makes a refused connection known at once.
+        from psycopg_pool import PoolTimeout
+
+        began = time.monotonic()
+        while True:
+            try:
+                connection: Connection[Any] = pool.getconn(timeout=_LOOK_EVERY_S)
+            except PoolTimeout:
+                failure = self._last_failure
+                if failure is not None and failure[0] >= began:
+                    raise failure[1] from None
+                if time.monotonic() - began > CONNECT_TIMEOUT_S + 1:
+                    raise
+            else:
+                return connection
+
+    def _note(self, failure: Exception) -> None:
+        self._last_failure = (time.monotonic(), failure)
+
+    def _arguments_or_note(self) -> dict[str, Any]:
+        try:
+            return self._arguments()
+        except Exception as failure:
+            self._note(failure)
+            raise
+
+
+def _roll_back_what_is_open(connection: Connection[Any]) -> None:
+    from psycopg import Error
+    from psycopg.pq import TransactionStatus
+
+    if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        # A connection that has died rolls back by itself, and the pool finds out.
+        with suppress(Error):
+            connection.rollback()
+
+
+def _needs_password(given: dict[str, Any]) -> bool:
+    if given.get("password") or given.get("passfile") or given.get("service"):
+        return False
+    hosts = str(given.get("host") or "").split(",")
+    return not all(
+        host == "" or host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
+        for host in hosts
+    )
+
+
+def _noting(note: Callable[[Exception], None]) -> type[Connection[Any]]:
+    from psycopg import Connection
+
+    class NotingConnection(Connection[Any]):
+        """A connection whose failed attempts are remembered."""
+
+        @classmethod
+        def connect(cls, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().connect(*args, **kwargs)
+            except Exception as failure:
+                note(failure)
+                raise
+
+    return NotingConnection
+
+
+@cache
+def _adapters() -> AdaptersMap:
+    """The adapters of psycopg, with instants in UTC whatever the server's time zone."""
+    import psycopg
+    from psycopg.adapt import AdaptersMap
+    from psycopg.types.datetime import TimestamptzLoader
+
+    class UtcLoader(TimestamptzLoader):
+        """timestamptz as an aware datetime in UTC."""
+
+        def load(self, data: Any) -> datetime:
+            return super().load(data).astimezone(UTC)
+
+    adapters = AdaptersMap(psycopg.adapters)
+    adapters.register_loader("timestamptz", UtcLoader)
+    return adapters

@@ -1,0 +1,79 @@
+"""The runs' rows: one Report each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pc_core.report import Counts, Failure, Report, RunState
+from pc_core.store.batch import Batch
+from pc_core.store.statements import load_statements
+
+_SQL = load_statements("runs")
+
+REPORT_COLUMNS = (
+    b"task_id, trigger, mode, state, invocation_id, started_at, finished_at, head_completed_at, "
+    b"sweep_completed_at, watermark_at, counts::text, failure::text"
+)
+
+
+def add_open(batch: Batch, report: Report) -> None:
+    """The row of a run that begins."""
+    batch.add(_SQL["open"], _values(report))
+
+
+def add_save(batch: Batch, report: Report) -> None:
+    """How the run stands."""
+    batch.add(_SQL["save"], _values(report))
+
+
+def add_beat(batch: Batch, task_id: str) -> None:
+    """A sign of life."""
+    batch.add(_SQL["beat"], {"task_id": task_id})
+
+
+def add_mend(batch: Batch, task_id: str, failure: Failure) -> None:
+    """Runs that still count as running, but for this one, were interrupted."""
+    batch.add(_SQL["mend"], {"task_id": task_id, "failure": _text(failure)})
+
+
+def read_report(row: tuple[Any, ...]) -> Report:
+    """A row of `REPORT_COLUMNS`."""
+    counts = Counts.from_json(msgspec.json.decode(row[10]))
+    failure = msgspec.json.decode(row[11], type=Failure) if row[11] is not None else None
+    return Report(
+        task_id=row[0],
+        trigger=row[1],
+        mode=row[2],
+        state=RunState(row[3]),
+        invocation_id=row[4],
+        started_at=row[5],
+        finished_at=row[6],
+        head_completed_at=row[7],
+        sweep_completed_at=row[8],
+        watermark_at=row[9],
+        counts=counts,
+        failure=failure,
+    )
+
+
+def _values(report: Report) -> dict[str, Any]:
+    return {
+        "task_id": report.task_id,
+        "trigger": report.trigger,
+        "mode": report.mode,
+        "state": report.state.value,
+        "invocation_id": report.invocation_id,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "head_completed_at": report.head_completed_at,
+        "sweep_completed_at": report.sweep_completed_at,
+        "watermark_at": report.watermark_at,
+        "counts": msgspec.json.encode(report.counts.to_json()).decode(),
+        "failure": _text(report.failure),
+    }
+
+
+def _text(failure: Failure | None) -> str | None:
+    return None if failure is None else msgspec.json.encode(failure).decode()

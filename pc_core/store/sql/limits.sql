@@ -1,0 +1,31 @@
+-- Every transaction names its own limits: nothing set on a session survives a pooler. A run that
+-- is frozen in the middle of one is ended by the server after idle_in_transaction_session_timeout,
+-- so that it cannot hold the lease's row for ever.
+
+-- name: begin_writing
+BEGIN;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = '60s';
+SET LOCAL idle_in_transaction_session_timeout = '30s';
+SET LOCAL TimeZone = 'UTC'
+
+-- name: begin_writing_much
+BEGIN;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = '300s';
+SET LOCAL idle_in_transaction_session_timeout = '30s';
+SET LOCAL TimeZone = 'UTC'
+
+-- name: begin_reading
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = '20s';
+SET LOCAL idle_in_transaction_session_timeout = '30s';
+SET LOCAL TimeZone = 'UTC'
+
+-- name: begin_reading_much
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = '300s';
+SET LOCAL idle_in_transaction_session_timeout = '30s';
+SET LOCAL TimeZone = 'UTC'

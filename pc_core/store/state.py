@@ -1,0 +1,106 @@
+"""What one run leaves to the next, as the single row of partner_center_sync_state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from pc_core.account import SignInStatus
+from pc_core.erasure import Tombstones
+from pc_core.errors import FixSetting
+from pc_core.ports import Lease
+from pc_core.progress import Fingerprint, PendingHead, Sweep, SyncState
+from pc_core.store.batch import Batch
+from pc_core.store.pool import Database
+from pc_core.store.statements import load_statements
+
+_SQL = load_statements("state")
+
+_PARTS: dict[str, type[Any]] = {"head": PendingHead, "sweep": Sweep, "fingerprint": Fingerprint}
+_NAMES = tuple(SyncState.__dataclass_fields__)
+
+
+def to_text(part: object) -> str | None:
+    """A part of the state as JSON text; None stays None."""
+    return None if part is None else msgspec.json.encode(part).decode()
+
+
+def add_save(batch: Batch, lease: Lease, after: SyncState) -> None:
+    """Write the state, check the lease and extend it, all in one statement of one row."""
+    values: dict[str, Any] = {name: getattr(after, name) for name in _NAMES}
+    values |= {name: to_text(values[name]) for name in _PARTS}
+    batch.add(_SQL["save"], values | {"fence": lease.fence, "task_id": lease.task_id})
+
+
+def load(database: Database) -> SyncState:
+    """Where the last run left off."""
+    with database.connection() as connection:
+        row = connection.execute(_SQL["load"]).fetchone()
+    if row is None:
+        return SyncState()
+    values = dict(zip(_NAMES, row, strict=True))
+    for name, kind in _PARTS.items():
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name], type=kind)
+    return SyncState(**values)
+
+
+def load_tombstones(database: Database) -> Tombstones:
+    """What was erased, and the key to recognise it."""
+    with database.connection() as connection:
+        rows = connection.execute(_SQL["load_tombstones"]).fetchall()
+    if not rows:
+        # Without the row its key would be empty, and nothing erased would be recognised.
+        raise _no_row()
+    return Tombstones(
+        key=rows[0][0],
+        referral_ids=frozenset(digest for _, kind, digest in rows if kind == "referral_id"),
+        domains=frozenset(digest for _, kind, digest in rows if kind == "domain"),
+    )
+
+
+def save_sign_in(database: Database, status: SignInStatus) -> bool:
+    """Store the sign-in state; True if state or reason changed.
+
+    `since_at` of a state that goes on stays what it was.
+    """
+    with database.connection() as connection:
+        batch = Batch(connection)
+        batch.begin()
+        batch.add(_SQL["lock_sign_in"])
+        found = batch.send()[-1]
+        if not found:
+            raise _no_row()
+        before = _read_sign_in(found[0][0])
+        if before is not None and before.state is status.state and before.since_at is not None:
+            status = replace(status, since_at=before.since_at)
+        elif status.since_at is None:
+            status = replace(status, since_at=status.checked_at)
+        batch.add(_SQL["save_sign_in"], {"sign_in": to_text(status)})
+        batch.commit()
+        batch.send()
+    return before is None or (before.state, before.reason_code) != (
+        status.state,
+        status.reason_code,
+    )
+
+
+def load_sign_in(database: Database) -> SignInStatus | None:
+    """The stored sign-in state."""
+    with database.connection() as connection:
+        row = connection.execute(_SQL["load_sign_in"]).fetchone()
+    return _read_sign_in(row[0]) if row else None
+
+
+def _read_sign_in(text: str | None) -> SignInStatus | None:
+    return None if text is None else msgspec.json.decode(text, type=SignInStatus)
+
+
+def _no_row() -> FixSetting:
+    return FixSetting(
+        "partner_center_sync_state has no row although its migration makes one. Nothing was "
+        "written. Restore it from a backup: it holds the key that recognises erased customers.",
+        code="state_missing",
+    )
