@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol
 
 from pc_core.account import SignInStatus
 from pc_core.errors import FixSetting, PartnerCenterSyncError, SignInState
-from pc_core.progress import SyncState
-from pc_core.report import FailureKind, Report, RunState
+from pc_core.facts import Facts, Schema
+from pc_core.report import FailureKind, RunState
 from pc_core.schedule import next_time, previous_times
 
 MISSED_TIMES = 3
@@ -26,43 +26,6 @@ KEPT_S = 5.0
 """How long an answer about readiness is kept, so that asking cannot load the database."""
 
 Level = Literal["ok", "attention", "failing", "disabled"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
-    """The database's revision and the one that this code expects."""
-
-    current: str | None
-    expected: str
-    is_current: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the database knows about the sync.
-
-    Attributes:
-        running: the run at work; its lease is alive.
-        last_run: the newest run that has ended.
-        first_run_at: start of the oldest run on record.
-        drift: rows that the last ended sweep found changed although no head had told.
-        referrals: how many are stored; open: New or Active and present; missing: gone.
-        by_type, by_status: how many of each; the empty name stands for none.
-    """
-
-    schema: Schema
-    state: SyncState
-    sign_in: SignInStatus | None
-    running: Report | None
-    last_run: Report | None
-    first_run_at: datetime | None
-    drift: int
-    quarantine: int
-    referrals: int
-    open: int
-    missing: int
-    by_type: Mapping[str, int]
-    by_status: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
