@@ -722,7 +722,7 @@ class EntraDeviceCodes:
 
 
 def _msal() -> Any:
-    import msal  # type: ignore[import-untyped]
+    import msal
 
     return msal
 

@@ -249,6 +249,8 @@ class SignIn:
         try:
             answer = self._device_codes.ask(record["flow"])
         except TryLater as error:
+            again_at = self._now() + timedelta(seconds=record["interval_s"])
+            self._flows.save(flow_id, _due(record, again_at), etag=etag)
             return SignInProgress(state="pending", detail=str(error), reason_code=error.code)
         except SignInNeeded as error:
             return self._end(flow_id, etag, _failed(error))
