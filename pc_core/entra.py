@@ -678,6 +678,8 @@ class EntraDeviceCodes:
         # MSAL waits `interval` seconds in steps of one before it looks at the exit condition,
         # but with an interval of 0 it would never look.
         asking = {**flow, "interval": max(1, int(flow.get("interval", 5)))}
+        # The caller keeps to the interval; MSAL would compare with this process's clock and warn.
+        asking.pop("latest_attempt_at", None)
         with _entra_errors():
             result = app.acquire_token_by_device_flow(asking, exit_condition=lambda _: True)
         interval_s = int(asking["interval"])
