@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, Literal, Protocol
@@ -354,14 +354,14 @@ class NewTokens:
         has_refresh_token: without one, nothing can be done unattended.
     """
 
-    cache: str
-    token: Token
+    cache: str = field(repr=False)
+    token: Token = field(repr=False)
     has_refresh_token: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _InHand:
-    token: Token
+    token: Token = field(repr=False)
     expires_at: datetime
 
 
@@ -409,7 +409,7 @@ class EntraTokens:
             cached_will_do = not refresh and claims is None
             in_hand = self._fresh_in_hand()
             if not (cached_will_do and in_hand and self._just_looked()):
-                self._load()
+                self._load_or_go_on(may_go_on=cached_will_do and in_hand is not None)
                 in_hand = self._fresh_in_hand()
                 if not (cached_will_do and in_hand):
                     in_hand = self._acquire(refresh=refresh, claims=claims)
@@ -458,6 +458,14 @@ class EntraTokens:
         if self._in_hand is None or self._in_hand.expires_at - self._now() <= _EARLY:
             return None
         return self._in_hand
+
+    def _load_or_go_on(self, *, may_go_on: bool) -> None:
+        """Within a run, storage out of reach does not take away a token that is still good."""
+        try:
+            self._load()
+        except TryLater:
+            if not may_go_on or self._looked_at is None:
+                raise
 
     def _load(self) -> None:
         if self._unsaved is not None:
@@ -598,7 +606,7 @@ class DeviceCode:
         interval_s: how often Entra may be asked, at most.
     """
 
-    flow: dict[str, Any]
+    flow: dict[str, Any] = field(repr=False)
     user_code: str
     verification_uri: str
     message: str
@@ -618,7 +626,7 @@ class DeviceAnswer:
     """
 
     outcome: Literal["pending", "signed_in", "expired", "declined", "refused"]
-    flow: dict[str, Any]
+    flow: dict[str, Any] = field(repr=False)
     interval_s: int
     tokens: NewTokens | None = None
     state: SignInState | None = None

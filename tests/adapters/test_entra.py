@@ -456,6 +456,37 @@ def test_tokens_that_could_not_be_saved_are_saved_the_next_time(
     assert simulator.entra.token_requests["refresh_token"] == 2
 
 
+class Unreachable(LateWinner):
+    """The blob, whose storage fails from some moment on."""
+
+    def etag(self) -> str | None:
+        if self.refused:
+            raise TryLater("out of reach", code="storage_unavailable")
+        return super().etag()
+
+
+def test_storage_out_of_reach_does_not_end_a_run_that_has_a_good_token(
+    simulator: Simulator,
+    device_codes: EntraDeviceCodes,
+    connection: EntraConnection,
+    blob: TokenCacheBlob,
+) -> None:
+    clock = [datetime.now(UTC)]
+    unsteady = Unreachable(blob, b"")
+    tokens = EntraTokens(connection, unsteady, scope=SCOPE, now=lambda: clock[0])
+    sign_in(simulator, device_codes, tokens)
+    token = tokens.token()
+    unsteady.refused = True
+    clock[0] += timedelta(minutes=2)
+
+    within = tokens.token()
+    tokens.forget()
+
+    assert within == token
+    with pytest.raises(TryLater):
+        tokens.token()
+
+
 # --- troubles ------------------------------------------------------------------------------------
 
 
@@ -574,6 +605,18 @@ def test_two_accounts_in_one_cache_are_refused(
         tokens.token()
 
     assert (refused.value.state, refused.value.code) == (ACCOUNT, "several_accounts")
+
+
+def test_nothing_secret_is_shown_by_what_a_debugger_prints(
+    simulator: Simulator, device_codes: EntraDeviceCodes
+) -> None:
+    code = device_codes.start()
+    new = obtain(simulator, device_codes)
+
+    shown = repr((code, device_codes.ask(code.flow), new))
+
+    assert str(code.flow["device_code"]) not in shown
+    assert new.token.access_token not in shown
 
 
 def test_no_token_is_logged_or_kept_in_plain(
