@@ -1,0 +1,128 @@
+"""The function app as a running process: under `func` where it is installed, else dev.host."""
+
+import contextlib
+import http.client
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dev import local_settings
+from dev.folders import CLONE
+from dev.services.host import HostProcess
+from dev.services.processes import Child, Supervisor, free_port
+
+START_TIMEOUT_S = 180.0
+SYNC_TIMEOUT_S = 240.0  # above the 230 s after which Azure itself gives up
+HEALTH_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppAnswer:
+    """An answer of the app: its status and its JSON, empty where it was none."""
+
+    status: int
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The running app. `api_key` is what callers must send; None where the host adds it."""
+
+    url: str
+    api_key: str | None
+    is_func: bool
+    child: Child
+
+    @property
+    def log(self) -> Path:
+        """The file with its output."""
+        return self.child.log
+
+    @staticmethod
+    def func() -> str | None:
+        """The path of the Functions Core Tools, when they are installed."""
+        return shutil.which("func")
+
+    @classmethod
+    def start(
+        cls,
+        supervisor: Supervisor,
+        state: Path,
+        *,
+        environ: Mapping[str, str],
+        values: Mapping[str, str],
+        port: int,
+        show: bool = False,
+    ) -> "App":
+        """Start the app and wait until its health answers.
+
+        Raises:
+            ServiceError: it did not start.
+        """
+        func = cls.func()
+        port = free_port(port)
+        api_key = environ.get("HUNTER_API_KEY")
+        if func is None:
+            host = HostProcess.start(
+                supervisor,
+                state / "app",
+                app=CLONE,
+                settings=values,
+                added_headers={} if api_key is None else {"X-API-Key": api_key},
+                environ=environ,
+                port=port,
+                show=show,
+            )
+            app = cls(url=host.url, api_key=None, is_func=False, child=host.child)
+        else:
+            # Core Tools let a variable win over the file, and an empty one counts as not set.
+            left_out = {key: "" for key in local_settings.keys_of_user(CLONE) if key not in environ}
+            child = supervisor.start(
+                "app",
+                [func, "start", "--port", str(port)],
+                log=state / "app" / "app.log",
+                environ={**environ, **left_out},
+                show=show,
+            )
+            url = f"http://localhost:{port}"
+            app = cls(url=url, api_key=api_key, is_func=True, child=child)
+        app.child.wait_until(
+            lambda: app.ask("GET", "/healthz", HEALTH_TIMEOUT_S).status == 200, START_TIMEOUT_S
+        )
+        return app
+
+    def sync(self) -> AppAnswer:
+        """POST a sync, as the runbook does by hand."""
+        return self.ask("POST", "/api/v1/partner-center/referrals/sync", SYNC_TIMEOUT_S)
+
+    def ask(self, method: str, path: str, timeout_s: float) -> AppAnswer:
+        """Send a request; status 0 stands for no answer at all."""
+        headers = {"Content-Type": "application/json"}
+        if self.api_key is not None:
+            headers["X-API-Key"] = self.api_key
+        body = b"" if method == "POST" else None
+        request = urllib.request.Request(  # noqa: S310 - the app's own address
+            self.url + path, data=body, headers=headers, method=method
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=timeout_s) as answer:
+                return AppAnswer(status=answer.status, content=_object(answer.read()))
+        except urllib.error.HTTPError as error:
+            with error:
+                return AppAnswer(status=error.code, content=_object(error.read()))
+        except (OSError, http.client.HTTPException):
+            return AppAnswer(status=0, content={})
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        content = json.loads(body)
+        if isinstance(content, dict):
+            return content
+    return {}

@@ -1,0 +1,68 @@
+"""The simulator of Partner Center and Entra ID as a process of its own."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.services.processes import Child, Supervisor, free_port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorProcess:
+    """A running simulator; both of its faces answer at `url`, whose authority is in `ca_file`."""
+
+    url: str
+    tenant_id: str
+    client_id: str
+    ca_file: Path
+    child: Child
+
+    @classmethod
+    def start(
+        cls,
+        supervisor: Supervisor,
+        folder: Path,
+        *,
+        referrals: int = 400,
+        seed: int = 1,
+        port: int = 0,
+        arguments: tuple[str, ...] = (),
+    ) -> "SimulatorProcess":
+        """Start it with its files in `folder`, on `port` when that is free.
+
+        Raises:
+            ServiceError: it did not start.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        port_file, ca_file = folder / "port.json", folder / "ca.pem"
+        port_file.unlink(missing_ok=True)
+        command = [
+            *(sys.executable, "-m", "dev.simulator"),
+            *("--port", str(free_port(port))),
+            *("--port-file", str(port_file)),
+            *("--ca-file", str(ca_file)),
+            *("--referrals", str(referrals)),
+            *("--seed", str(seed)),
+            *("--exit-with-parent", str(os.getpid())),
+            *arguments,
+        ]
+        child = supervisor.start("simulator", command, log=folder / "simulator.log")
+        child.wait_until(lambda: _is_complete(port_file))
+        found = json.loads(port_file.read_text(encoding="utf-8"))
+        return cls(
+            url=f"https://localhost:{found['port']}",
+            tenant_id=found["tenant_id"],
+            client_id=found["client_id"],
+            ca_file=ca_file,
+            child=child,
+        )
+
+
+def _is_complete(port_file: Path) -> bool:
+    try:
+        json.loads(port_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The function app of the host's tests."""
