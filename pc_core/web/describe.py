@@ -68,13 +68,14 @@ COUNTS_BY_NAME: Schema = {"type": "object", "additionalProperties": COUNT}
 ANY: Schema = {}
 
 
-def members(*, optional: tuple[str, ...] = (), **properties: Schema) -> Schema:
-    """An object whose members are all there, but for those named as optional."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-    }
+def members(**properties: Schema) -> Schema:
+    """An object whose members are all there."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def may_have(schema: Schema, /, **properties: Schema) -> Schema:
+    """That object, with members that may be missing."""
+    return {**schema, "properties": {**schema["properties"], **properties}}
 
 
 def list_of(schema: Schema) -> Schema:

@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 _ANYONE = Caller(role=Role.NONE, standing="closed")
 
 
+def open_app() -> App:
+    """The worker's app, built from its settings when it is first asked for.
+
+    Raises:
+        FixSetting: naming every wrong setting.
+    """
+    from pc_core import wiring
+
+    return wiring.app()
+
+
 def serve(
     req: func.HttpRequest,
     route: Route,
@@ -52,9 +63,7 @@ def serve(
         elapsed_s=lambda: monotonic() - began_s,
     )
     answer = answer_request(request, route, open_app)
-    return func.HttpResponse(
-        answer.body, status_code=answer.status, headers=dict(answer.headers)
-    )
+    return func.HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
 
 
 def answer_request(request: Request, route: Route, open_app: Callable[[], App]) -> Answer:

@@ -13,7 +13,6 @@ from pc_core.web import (
     referral_routes,
     respond,
     run_routes,
-    schemas,
     sign_in_routes,
     status_routes,
     sync_routes,
@@ -48,6 +47,8 @@ def routes() -> tuple[Route, ...]:
 @cache
 def document() -> dict[str, Any]:
     """The whole description, plain JSON types."""
+    from pc_core.web.schemas import SCHEMAS
+
     paths: dict[str, dict[str, Any]] = {}
     for route in routes():
         paths.setdefault(f"/{route.path}", {})[route.method.lower()] = _operation(route)
@@ -62,7 +63,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": schemas.SCHEMAS,
+            "schemas": SCHEMAS,
             "securitySchemes": {
                 "entra": {
                     "type": "http",

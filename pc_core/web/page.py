@@ -1,5 +1,7 @@
-"""The static page: files beside this module, addressed by their content, so that they may be
-kept for a year and still never be stale."""
+"""The static page: files beside this module, addressed by what is in them.
+
+So a browser may keep them for a year, and they are still never stale.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +78,4 @@ def _file(visit: Visit, content: bytes, *, suffix: str, cache_control: str) -> A
 
 
 PAGE = Route(path="mini-ui/{*path}", method="GET", who=Role.NONE, handle=_show)
-HOME = Route(
-    path="/", method="GET", who=Role.NONE, handle=lambda _: respond.redirect("/mini-ui/")
-)
+HOME = Route(path="/", method="GET", who=Role.NONE, handle=lambda _: respond.redirect("/mini-ui/"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class BadParameter(ValueError):  # noqa: N818 - named as what it is, like the tree in errors.py
+class BadParameter(ValueError):
     """A parameter or a body's member that cannot be used: its name, and what it must be."""
 
     def __init__(self, parameter: str, detail: str) -> None:
@@ -86,15 +87,15 @@ class Query:
         try:
             # A plus sign that nobody encoded arrives as a space.
             at = datetime.fromisoformat(value.strip().replace(" ", "+"))
-            if at.tzinfo is None:
-                if "T" in value.upper():
-                    raise ValueError("no offset")
+            if at.tzinfo is None and "T" not in value.upper():
                 at = at.replace(tzinfo=UTC)
-            return at.astimezone(UTC)
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
         except (ValueError, OverflowError):
-            raise BadParameter(
-                name, "must be a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z"
-            ) from None
+            pass
+        raise BadParameter(
+            name, "must be a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z"
+        )
 
     def end(self) -> None:
         """Refuse what nobody read."""
@@ -107,6 +108,21 @@ class Query:
         self._known.add(name)
         value = self._given.get(name)
         return value if value and value.strip() else None
+
+
+@contextmanager
+def own_cursor() -> Iterator[None]:
+    """Turn the store's refusal of a cursor into one of the parameter.
+
+    Raises:
+        BadParameter: the cursor belongs to another filter or sort, or is none.
+    """
+    from pc_core.store import ForeignCursor
+
+    try:
+        yield
+    except ForeignCursor as wrong:
+        raise BadParameter("cursor", str(wrong)) from None
 
 
 class Members:

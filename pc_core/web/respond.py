@@ -125,7 +125,7 @@ def problem(
     detail: str,
     *,
     headers: Mapping[str, str] | None = None,
-    **members: object,
+    members: Mapping[str, object] | None = None,
 ) -> Answer:
     """A problem document.
 
@@ -144,7 +144,7 @@ def problem(
         body=_encode(
             {
                 "type": "about:blank",
-                **members,
+                **(members or {}),
                 "title": HTTPStatus(status).phrase,
                 "status": status,
                 "detail": detail,
@@ -163,7 +163,7 @@ def refused(refusal: Refusal) -> Answer:
             refusal.code,
             refusal.detail,
             headers={"WWW-Authenticate": "Bearer"},
-            login_url=LOGIN_URL,
+            members={"login_url": LOGIN_URL},
         )
     challenge = {"WWW-Authenticate": "X-API-Key"} if refusal.status == 401 else {}
     return problem(refusal.status, refusal.code, refusal.detail, headers=challenge)
@@ -171,7 +171,7 @@ def refused(refusal: Refusal) -> Answer:
 
 def bad_request(parameter: str, detail: str) -> Answer:
     """400 for one parameter, named."""
-    return problem(400, "bad_parameter", detail, parameter=parameter)
+    return problem(400, "bad_parameter", detail, members={"parameter": parameter})
 
 
 def not_found(what: str) -> Answer:
@@ -199,18 +199,20 @@ def from_report(report: Report) -> Answer:
             return _from_failure(report, report.failure)
 
 
-def from_error(error: PartnerCenterSyncError, **members: object) -> Answer:
+def from_error(
+    error: PartnerCenterSyncError, *, members: Mapping[str, object] | None = None
+) -> Answer:
     """An error of ours; its message is for people."""
     status, retry_after_s = _status_of(error)
     return problem(
-        status, error.code, str(error), headers=_retry_header(retry_after_s), **members
+        status, error.code, str(error), headers=_retry_header(retry_after_s), members=members
     )
 
 
-def from_bug(**members: object) -> Answer:
+def from_bug() -> Answer:
     """An exception that nobody foresaw; its traceback is in the log, not here."""
     detail = "An unforeseen error; the app's log has its traceback."
-    return problem(500, "internal_error", detail, **members)
+    return problem(500, "internal_error", detail)
 
 
 def _from_failure(report: Report, failure: Failure | None) -> Answer:
@@ -235,7 +237,7 @@ def _report_problem(
     report: Report, status: int, code: str, detail: str, *, retry_after_s: float | None = None
 ) -> Answer:
     return problem(
-        status, code, detail, headers=_retry_header(retry_after_s), **report.to_json()
+        status, code, detail, headers=_retry_header(retry_after_s), members=report.to_json()
     )
 
 

@@ -7,7 +7,7 @@ import re
 from pc_core.web import describe, respond
 from pc_core.web.access import Role
 from pc_core.web.exchange import Answer, Route, Visit
-from pc_core.web.query import BadParameter, Query
+from pc_core.web.query import Query, own_cursor
 
 LIMIT = 20
 MOST = 100
@@ -20,10 +20,8 @@ def _runs(visit: Visit) -> Answer:
     limit = query.number("limit", low=1, high=MOST) or LIMIT
     cursor = query.text("cursor", longest=500)
     query.end()
-    try:
+    with own_cursor():
         page = visit.app.reader.list_runs(limit=limit, cursor=cursor)
-    except ValueError as wrong:
-        raise BadParameter("cursor", str(wrong)) from None
     return respond.json_answer(
         {"runs": [run.to_json() for run in page.runs], "next_cursor": page.next_cursor}
     )

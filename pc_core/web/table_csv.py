@@ -15,7 +15,6 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d",
 """OWASP's list for CSV injection, with the full-width forms that some editions take too."""
 
 
-
 def cell(value: object) -> str:
     """A value as the text of a cell.
 
@@ -38,9 +37,7 @@ def cell(value: object) -> str:
     return f"'{text}" if is_formula else text
 
 
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, with_head: bool
-) -> bytes:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, with_head: bool) -> bytes:
     """Rows as CSV; with the byte order mark and a head row only where a file begins.
 
     Args:

@@ -56,7 +56,7 @@ def test_what_azure_accepts_is_accepted(text: str) -> None:
         ("0 5- * * * *", "minute"),
         ("0 , * * * *", "minute"),
         ("0 1,,2 * * * *", "minute"),
-        ("0 ١ * * * *", "minute"),
+        ("0 \u0661 * * * *", "minute"),
         ("0 0 0 30 2 *", "never fires"),
         ("0 0 0 31 4,6,9,11 *", "never fires"),
         ("24:00:00", "23"),
@@ -130,8 +130,7 @@ def allowed(field: str, low: int, high: int) -> set[int]:
 
 def fires(schedule: str, when: datetime) -> bool:
     fields = [
-        allowed(field, *limits)
-        for field, limits in zip(schedule.split(), LIMITS, strict=True)
+        allowed(field, *limits) for field, limits in zip(schedule.split(), LIMITS, strict=True)
     ]
     parts = (when.second, when.minute, when.hour, when.day, when.month, when.isoweekday() % 7)
     return all(part in field for part, field in zip(parts, fields, strict=True))
@@ -149,9 +148,9 @@ def fires(schedule: str, when: datetime) -> bool:
             "10 30 12 28-31 * *",
         ]
     ),
-    now=st.datetimes(
-        min_value=datetime(2026, 1, 1), max_value=datetime(2030, 1, 1)
-    ).map(lambda naive: naive.replace(tzinfo=UTC)),
+    now=st.integers(0, 4 * 365 * 86_400_000).map(
+        lambda ms: at("2026-01-01T00:00:00") + timedelta(milliseconds=ms)
+    ),
 )
 def test_the_next_and_the_last_time_are_those_that_brute_force_finds(
     schedule: str, now: datetime

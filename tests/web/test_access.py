@@ -59,9 +59,7 @@ def test_the_platforms_principal_gives_the_role(
 def test_roles_are_read_through_the_principals_own_role_type() -> None:
     elsewhere = principal("Referrals.Operate", role_typ="roles")
     assert decide({"x-ms-client-principal": elsewhere}, auth_enabled=True, key=None).role == 0
-    own = principal(
-        role_typ="roles", claims=[{"typ": "roles", "val": "Referrals.Operate"}]
-    )
+    own = principal(role_typ="roles", claims=[{"typ": "roles", "val": "Referrals.Operate"}])
     assert decide({"x-ms-client-principal": own}, auth_enabled=True, key=None).role == 2
 
 

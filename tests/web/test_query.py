@@ -31,7 +31,9 @@ def test_an_instant_that_is_none_is_refused_by_name(value: str) -> None:
         Query({"at": value}).instant("at")
 
 
-@pytest.mark.parametrize("value", ["0", "201", "-1", "1.5", "1e2", "ten", "١", "9999999999999"])
+@pytest.mark.parametrize(
+    "value", ["0", "201", "-1", "1.5", "1e2", "ten", "\u0661", "9999999999999"]
+)
 def test_a_number_outside_its_bounds_is_refused(value: str) -> None:
     with pytest.raises(BadParameter, match="limit: must be a whole number from 1 to 200"):
         Query({"limit": value}).number("limit", low=1, high=200)
@@ -82,14 +84,18 @@ def test_no_parameter_of_any_text_does_more_than_be_refused(
     given_query: dict[str, str], name: str
 ) -> None:
     query = Query(given_query)
-    reads = {
-        "q": lambda: query.text("q"),
-        "limit": lambda: query.number("limit", low=1, high=9),
-        "at": lambda: query.instant("at"),
-        "on": lambda: query.flag("on"),
-    }
     try:
-        reads[name]()
+        match name:
+            case "q":
+                query.text("q")
+            case "limit":
+                query.number("limit", low=1, high=9)
+            case "at":
+                query.instant("at")
+            case _:
+                query.flag("on")
         query.end()
-    except BadParameter as refused:
-        assert refused.parameter.isascii()
+        refused = ""
+    except BadParameter as error:
+        refused = error.parameter
+    assert refused.isascii()

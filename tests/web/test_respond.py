@@ -106,7 +106,7 @@ def test_an_errors_class_decides_the_answer(
 
 def test_a_member_cannot_replace_what_makes_a_problem_a_problem() -> None:
     members: dict[str, Any] = {"success": True, "title": "fine"}
-    body = json.loads(respond.problem(500, "c", "d", **members).body)
+    body = json.loads(respond.problem(500, "c", "d", members=members).body)
     assert (body["success"], body["title"]) == (False, "Internal Server Error")
 
 

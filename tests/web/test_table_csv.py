@@ -27,7 +27,7 @@ from pc_core.web.table_csv import cell, table
         ("a=1", "a=1"),
         (Decimal("-12.50"), "-12.50"),
         (Decimal("1E+3"), "1000"),
-        (Decimal("0"), "0"),
+        (Decimal(0), "0"),
         (-3, "-3"),
         (True, "true"),
         (datetime(2026, 3, 1, 8, 30, tzinfo=UTC), "2026-03-01T08:30:00Z"),

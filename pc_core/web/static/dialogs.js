@@ -168,11 +168,11 @@ export async function signInDialog({ done }) {
     const { body } = answer;
     if (answer.ok && body.state === "pending") { wait(); return; }
     if (answer.ok && body.state === "completed") {
-      fill(state, element("p", {}, element("strong", {}, text("sign_in_done", { name: body.username ?? "" }))));
+      fill(state, element("p", {}, element("strong", {}, text("sign_in_done", { name: body.account ?? "" }))));
       done();
-    } else if (answer.ok && body.state === "confirmation_needed") {
-      fill(state, element("p", {}, text("sign_in_other", { name: body.username })),
-        element("div", { class: "dialog-actions" }, button(text("cancel"), closeDialog), button(text("sign_in_confirm"), () => poll(body.username), "primary")));
+    } else if (answer.ok && body.state === "needs_confirmation") {
+      fill(state, element("p", {}, text("sign_in_other", { name: body.account })),
+        element("div", { class: "dialog-actions" }, button(text("cancel"), closeDialog), button(text("sign_in_confirm"), () => poll(body.account), "primary")));
     } else if (answer.status === 0 || answer.status === 503) {
       wait();
     } else {
@@ -182,8 +182,9 @@ export async function signInDialog({ done }) {
   }
   async function poll(confirmed) {
     if (over) return;
-    const asked = confirmed ? `?confirm_account=${encodeURIComponent(confirmed)}` : "";
-    const answer = await call(`sign-in/${encodeURIComponent(flow.sign_in_id)}${asked}`);
+    const answer = confirmed
+      ? await call("sign-in", { method: "POST", body: { id: flow.id, confirm_account: confirmed } })
+      : await call(`sign-in/${encodeURIComponent(flow.id)}`);
     if (!over) show(answer);
   }
   function wait() {

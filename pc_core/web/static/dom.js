@@ -29,7 +29,7 @@ export function openDialog({ title, aside = null, small = false, closed = null, 
   dialog.className = small ? "small" : "";
   const close = element("button", { type: "button", class: "close-button", "aria-label": closeWord, onclick: () => dialog.close() }, "×");
   fill(dialog,
-    element("div", { class: "dialog-head" }, element("div", {}, element("h2", {}, title), aside), close),
+    element("div", { class: "dialog-head" }, element("div", {}, element("h2", { tabindex: -1, autofocus: true }, title), aside), close),
     element("div", { class: "dialog-body" }, ...body));
   dialog.setAttribute("aria-label", typeof title === "string" ? title : title.textContent);
   if (!dialog.open) dialog.showModal();

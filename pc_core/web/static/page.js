@@ -46,7 +46,7 @@ function refused(answer) {
   if (answer.body.code === "api_key_needed") {
     const wrong = hasKey();
     forgetKey();
-    door = { level: "attention", words: text("key_hint"), action: [text("key_enter"), ask] };
+    door = { level: "attention", words: text("key_needed"), hint: text("key_hint"), action: [text("key_open"), ask] };
     ask(wrong);
   } else if (answer.body.login_url) {
     door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), answer.body.login_url] };
@@ -63,7 +63,7 @@ function ask(wrong = false) {
 }
 
 function figure(name, value, { title, press, alarm } = {}) {
-  return element("div", { title, class: alarm ? "alarm" : null }, element("dt", {}, text(`figure_${name}`)),
+  return element("dl", { title, class: alarm ? "alarm" : null }, element("dt", {}, text(`figure_${name}`)),
     element("dd", {}, press ? element("button", { type: "button", onclick: press }, value) : value));
 }
 
@@ -110,15 +110,20 @@ function showWords(level) {
   const alarms = status?.alarms ?? [];
   const failing = alarms.find((alarm) => alarm.level === level) ?? null;
   find("#status-words").textContent = door ? door.words : failing ? alarmWords(failing).words : text(`level_${level}`);
-  if (!status) { fill(find("#status-times")); return; }
+  if (!status) { fill(find("#status-times"), door?.hint ?? ""); return; }
   fill(find("#status-times"),
     element("span", { title: utc(status.last_success_at) }, status.last_success_at ? text("last_success", { when: relative(status.last_success_at) }) : text("no_success")),
     status.next_due_at && status.enabled ? [" · ", element("span", { title: utc(status.next_due_at) }, text("next_due", { when: `${clock(status.next_due_at)} (${relative(status.next_due_at)})` }))] : null,
     status.last_sweep_at ? [" · ", element("span", { title: utc(status.last_sweep_at) }, text("last_sweep", { when: relative(status.last_sweep_at) }))] : null);
 }
 
+function doorAction() {
+  if (door?.link) return element("a", { class: "button primary", href: door.link[1] }, door.link[0]);
+  return door?.action ? element("button", { type: "button", class: "button primary", onclick: () => door.action[1]() }, door.action[0]) : null;
+}
+
 function showFigures(isOperator) {
-  if (!status) { fill(find("#figures")); return; }
+  if (!status) { fill(find("#figures"), doorAction()); return; }
   const { counts, sign_in: signIn } = status;
   fill(find("#figures"),
     figure("referrals", number(counts.referrals)),
@@ -156,11 +161,6 @@ function notice(level, words, hint, actions) {
 function showNotices(isOperator) {
   const close = () => { result = null; showStatus(); };
   const shown = [];
-  if (door?.hint || door?.action || door?.link) {
-    const [word, target] = door.action ?? door.link ?? [];
-    const act = door.link ? element("a", { class: "button primary", href: target }, word) : door.action ? element("button", { type: "button", class: "button primary", onclick: () => target() }, word) : null;
-    shown.push(notice(door.level, door.words, door.hint, act));
-  }
   if (result) shown.push(notice(result.level, result.words, result.body, element("button", { type: "button", class: "close", "aria-label": text("close"), onclick: close }, "×")));
   for (const alarm of status?.alarms ?? []) {
     const { words, hint } = alarmWords(alarm);

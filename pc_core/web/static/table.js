@@ -30,7 +30,8 @@ export function stateBadge(status) {
 export function expiry(referral) {
   if (!referral.expires_at) return element("span", { class: "none" }, "–");
   const left = referral.days_to_expiry;
-  const open = referral.status !== "Closed" && !referral.missing_since;
+  // Only an unanswered referral can still expire.
+  const open = referral.status === "New" && !referral.missing_since;
   const words = left < 0 ? text("expired") : left === 0 ? text("expires_today") : left === 1 ? text("day_left") : text("days_left", { count: number(left) });
   const urgency = open && left <= 2 ? "soon" : open && left <= 7 ? "near" : "";
   return element("span", { title: utc(referral.expires_at) },

@@ -48,7 +48,7 @@ const en = {
   alarm_renewal_due: "The sign-in has not been renewed for {days} days",
   alarm_renewal_due_hint: "It dies after 90 days. Sign in again soon.",
   alarm_missed: "No success for three scheduled times",
-  alarm_missed_hint: "Look at the last run below and at the app's log.",
+  alarm_missed_hint: "Look at the runs and at the app's log.",
   alarm_last_run_failed: "The last run failed",
   alarm_last_run_interrupted: "The last run was interrupted",
   alarm_last_run_interrupted_hint: "What it saved stays saved; the next run goes on.",
@@ -73,7 +73,7 @@ const en = {
   skip_duplicate: "duplicate",
 
   key_title: "Operator's key", key_hint: "This app asks for its key (HUNTER_API_KEY). It is kept for this tab only.",
-  key_wrong: "That key is not right.", key_label: "Key", key_enter: "Continue", forget_key: "Forget key",
+  key_wrong: "That key is not right.", key_label: "Key", key_enter: "Continue", key_needed: "The operator's key is needed", key_open: "Enter key", forget_key: "Forget key",
   login_title: "Sign in to see referrals", login_hint: "Your organisation's account is used.", login: "Sign in",
   denied_title: "No access",
 
@@ -154,7 +154,7 @@ const tr = {
   alarm_renewal_due: "Oturum {days} gündür yenilenmedi",
   alarm_renewal_due_hint: "90 gün sonra geçersiz olur. Yakında yeniden oturum açın.",
   alarm_missed: "Üç planlı zamandır başarı yok",
-  alarm_missed_hint: "Aşağıdaki son çalışmaya ve uygulamanın günlüğüne bakın.",
+  alarm_missed_hint: "Çalışmalara ve uygulamanın günlüğüne bakın.",
   alarm_last_run_failed: "Son çalışma başarısız",
   alarm_last_run_interrupted: "Son çalışma yarıda kaldı",
   alarm_last_run_interrupted_hint: "Kaydettikleri duruyor; sıradaki çalışma devam eder.",
@@ -179,7 +179,7 @@ const tr = {
   skip_duplicate: "yinelenen",
 
   key_title: "Operatör anahtarı", key_hint: "Uygulama anahtarını istiyor (HUNTER_API_KEY). Yalnızca bu sekme için tutulur.",
-  key_wrong: "Anahtar doğru değil.", key_label: "Anahtar", key_enter: "Devam", forget_key: "Anahtarı unut",
+  key_wrong: "Anahtar doğru değil.", key_label: "Anahtar", key_enter: "Devam", key_needed: "Operatör anahtarı gerekli", key_open: "Anahtarı gir", forget_key: "Anahtarı unut",
   login_title: "Yönlendirmeler için oturum açın", login_hint: "Kuruluşunuzun hesabı kullanılır.", login: "Oturum aç",
   denied_title: "Erişim yok",
 
@@ -215,8 +215,12 @@ const tr = {
 const dictionaries = { en, tr };
 const remembered = "partner-center-language";
 
+function recall() {
+  try { return localStorage.getItem(remembered); } catch { return null; }
+}
+
 function firstLanguage() {
-  const wished = [localStorage.getItem(remembered), ...navigator.languages].filter(Boolean);
+  const wished = [recall(), ...navigator.languages].filter(Boolean);
   for (const language of wished) {
     const short = language.slice(0, 2).toLowerCase();
     if (short in dictionaries) return short;
@@ -228,7 +232,7 @@ export let language = firstLanguage();
 
 export function setLanguage(chosen) {
   language = chosen;
-  localStorage.setItem(remembered, chosen);
+  try { localStorage.setItem(remembered, chosen); } catch { /* storage may be switched off */ }
 }
 
 export function has(name) {
@@ -240,6 +244,11 @@ export function text(name, values = {}) {
   return found.replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
 }
 
+// The visitor's own variant of the language, for dates and numbers.
+function locale() {
+  return navigator.languages.find((wished) => wished.slice(0, 2).toLowerCase() === language) ?? language;
+}
+
 // -- Words for instants, amounts and numbers -------------------------------------------------
 
 const steps = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
@@ -248,7 +257,7 @@ export function relative(instant, now = Date.now()) {
   if (!instant) return text("never");
   const seconds = (new Date(instant).getTime() - now) / 1000;
   const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= length) ?? steps.at(-1);
-  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.round(seconds / size), unit);
+  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(Math.round(seconds / size), unit);
 }
 
 export function utc(instant) {
@@ -256,22 +265,22 @@ export function utc(instant) {
 }
 
 export function clock(instant) {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" }).format(new Date(instant));
+  return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" }).format(new Date(instant));
 }
 
 export function day(instant) {
-  return new Intl.DateTimeFormat(language, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(instant));
+  return new Intl.DateTimeFormat(locale(), { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(instant));
 }
 
 export function number(value) {
-  return new Intl.NumberFormat(language).format(value);
+  return new Intl.NumberFormat(locale()).format(value);
 }
 
 // A currency is never guessed: without one the bare number says so.
 export function amount(value, currency) {
   if (value === null || value === undefined) return null;
   if (/^[A-Za-z]{3}$/.test(currency ?? "")) {
-    return new Intl.NumberFormat(language, { style: "currency", currency, currencyDisplay: "code" }).format(value);
+    return new Intl.NumberFormat(locale(), { style: "currency", currency, currencyDisplay: "code" }).format(value);
   }
   return `${number(value)} ${currency || `(${text("no_currency")})`}`;
 }
