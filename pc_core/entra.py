@@ -33,7 +33,7 @@ _EARLY = timedelta(minutes=5)
 """An access token this close to its end is not used any more; MSAL's own margin."""
 
 _RECHECK = timedelta(minutes=1)
-_WAITS_FOR_WINNER_S = (0.0, 0.2, 0.4, 0.8)
+_WAITS_FOR_WINNER_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 _RACES = 5
 _FORMAT = 1
 
