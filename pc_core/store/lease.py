@@ -5,22 +5,13 @@ from __future__ import annotations
 from pc_core.errors import LeaseLost, TryLater
 from pc_core.ports import Held, Lease
 from pc_core.progress import SyncState
-from pc_core.report import Failure, FailureKind, Report
+from pc_core.report import Report
 from pc_core.store import runs, state
 from pc_core.store.batch import Batch, Rows
 from pc_core.store.pool import Database
 from pc_core.store.statements import load_statements
 
 _SQL = load_statements("lease")
-
-_INTERRUPTED = Failure(
-    kind=FailureKind.TRY_LATER,
-    code="interrupted",
-    message=(
-        "The run stopped without a word (its process was ended or frozen) and its lease ran out. "
-        "What it had saved is kept; the next run goes on from there."
-    ),
-)
 
 _TRIES = 5
 
@@ -41,7 +32,7 @@ def take(database: Database, report: Report, *, holder: str, ttl_s: float) -> Le
             batch.add(_SQL["take"], {"task_id": task_id, "holder": holder, "ttl_s": ttl_s})
             taken = batch.send()[-1]
             if taken:
-                runs.add_mend(batch, task_id, _INTERRUPTED)
+                runs.add_mend(batch, task_id)
                 runs.add_open(batch, report)
                 runs.add_save(batch, report)
                 batch.commit()

@@ -16,6 +16,7 @@ from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 
 if TYPE_CHECKING:
+    from psycopg import Connection
     from sqlalchemy import Connection as AlchemyConnection
 
 VERSION_TABLE = "partner_center_schema_version"
@@ -89,16 +90,20 @@ def status(database_url: str, *, password: Callable[[], str] | None = None) -> M
     with translated("read the schema's revision"):
         connection = Database(database_url, password=password).connect()
         with connection:
-            found = connection.execute(
-                b"SELECT to_regclass('public.partner_center_schema_version') IS NOT NULL"
-            ).fetchone()
-            current = None
-            if found == (True,):
-                row = connection.execute(
-                    b"SELECT version_num FROM public.partner_center_schema_version"
-                ).fetchone()
-                current = row[0] if row else None
-    return compare(current)
+            return compare(read_revision(connection))
+
+
+def read_revision(connection: Connection[Any]) -> str | None:
+    """The database's revision; None: never migrated."""
+    found = connection.execute(
+        b"SELECT to_regclass('public.partner_center_schema_version') IS NOT NULL"
+    ).fetchone()
+    if found != (True,):
+        return None
+    row = connection.execute(
+        b"SELECT version_num FROM public.partner_center_schema_version"
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def upgrade(

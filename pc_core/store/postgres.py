@@ -85,10 +85,14 @@ class PostgresStore:
         with translated("save the run's progress"):
             walks.save_state(self._database, lease, after=state, report=report, forget=forget)
 
-    def not_read_above(self, stop_ticks: int, *, just_seen: Collection[str]) -> int:
+    def not_read_above(
+        self, stop_ticks: int, *, just_seen: Collection[str], among_swept: bool = False
+    ) -> int:
         """How many stored, present rows changed at or after `stop_ticks` the head has missed."""
         with translated("compare the head with what is stored"):
-            return walks.not_read_above(self._database, stop_ticks, just_seen=just_seen)
+            return walks.not_read_above(
+                self._database, stop_ticks, just_seen=just_seen, among_swept=among_swept
+            )
 
     def unseen(self, *, limit: int) -> Unseen:
         """What the ended sweep has not met."""

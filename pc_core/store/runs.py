@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from pc_core.report import Counts, Failure, Report, RunState
+from pc_core.report import Counts, Failure, FailureKind, Report, RunState
 from pc_core.store.batch import Batch
 from pc_core.store.statements import load_statements
 
 _SQL = load_statements("runs")
 
-REPORT_COLUMNS = (
-    b"task_id, trigger, mode, state, invocation_id, started_at, finished_at, head_completed_at, "
-    b"sweep_completed_at, watermark_at, counts::text, failure::text"
+INTERRUPTED = Failure(
+    kind=FailureKind.TRY_LATER,
+    code="interrupted",
+    message=(
+        "The run stopped without a word (its process was ended or frozen) and its lease ran out. "
+        "What it had saved is kept; the next run goes on from there."
+    ),
 )
 
 
@@ -33,13 +38,13 @@ def add_beat(batch: Batch, task_id: str) -> None:
     batch.add(_SQL["beat"], {"task_id": task_id})
 
 
-def add_mend(batch: Batch, task_id: str, failure: Failure) -> None:
+def add_mend(batch: Batch, task_id: str) -> None:
     """Runs that still count as running, but for this one, were interrupted."""
-    batch.add(_SQL["mend"], {"task_id": task_id, "failure": _text(failure)})
+    batch.add(_SQL["mend"], {"task_id": task_id, "failure": _text(INTERRUPTED)})
 
 
 def read_report(row: tuple[Any, ...]) -> Report:
-    """A row of `REPORT_COLUMNS`."""
+    """A row of reading.sql's `runs`."""
     counts = Counts.from_json(msgspec.json.decode(row[10]))
     failure = msgspec.json.decode(row[11], type=Failure) if row[11] is not None else None
     return Report(
@@ -56,6 +61,13 @@ def read_report(row: tuple[Any, ...]) -> Report:
         counts=counts,
         failure=failure,
     )
+
+
+def mark_interrupted(report: Report) -> Report:
+    """The report with its reason, if the run was interrupted and nobody has written it down."""
+    if report.state is not RunState.INTERRUPTED or report.failure is not None:
+        return report
+    return replace(report, failure=INTERRUPTED)
 
 
 def _values(report: Report) -> dict[str, Any]:

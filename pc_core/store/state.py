@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from pc_core.progress import Fingerprint, PendingHead, Sweep, SyncState
 from pc_core.store.batch import Batch
 from pc_core.store.pool import Database
 from pc_core.store.statements import load_statements
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 _SQL = load_statements("state")
 
@@ -37,7 +40,12 @@ def add_save(batch: Batch, lease: Lease, after: SyncState) -> None:
 def load(database: Database) -> SyncState:
     """Where the last run left off."""
     with database.connection() as connection:
-        row = connection.execute(_SQL["load"]).fetchone()
+        return read(connection)
+
+
+def read(connection: Connection[Any]) -> SyncState:
+    """Where the last run left off; an empty state if the row is not there."""
+    row = connection.execute(_SQL["load"]).fetchone()
     if row is None:
         return SyncState()
     values = dict(zip(_NAMES, row, strict=True))
@@ -73,7 +81,7 @@ def save_sign_in(database: Database, status: SignInStatus) -> bool:
         found = batch.send()[-1]
         if not found:
             raise _no_row()
-        before = _read_sign_in(found[0][0])
+        before = _decode_sign_in(found[0][0])
         if before is not None and before.state is status.state and before.since_at is not None:
             status = replace(status, since_at=before.since_at)
         elif status.since_at is None:
@@ -90,11 +98,16 @@ def save_sign_in(database: Database, status: SignInStatus) -> bool:
 def load_sign_in(database: Database) -> SignInStatus | None:
     """The stored sign-in state."""
     with database.connection() as connection:
-        row = connection.execute(_SQL["load_sign_in"]).fetchone()
-    return _read_sign_in(row[0]) if row else None
+        return read_sign_in(connection)
 
 
-def _read_sign_in(text: str | None) -> SignInStatus | None:
+def read_sign_in(connection: Connection[Any]) -> SignInStatus | None:
+    """The stored sign-in state, over a connection at hand."""
+    row = connection.execute(_SQL["load_sign_in"]).fetchone()
+    return _decode_sign_in(row[0]) if row else None
+
+
+def _decode_sign_in(text: str | None) -> SignInStatus | None:
     return None if text is None else msgspec.json.decode(text, type=SignInStatus)
 
 

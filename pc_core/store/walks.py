@@ -40,13 +40,20 @@ def save_state(
         batch.send()
 
 
-def not_read_above(database: Database, stop_ticks: int, *, just_seen: Collection[str]) -> int:
+def not_read_above(
+    database: Database, stop_ticks: int, *, just_seen: Collection[str], among_swept: bool
+) -> int:
     """How many stored, present rows changed at or after `stop_ticks` the head has missed."""
     try:
         stop_at = from_ticks(stop_ticks)
     except OverflowError:
         stop_at = datetime.min.replace(tzinfo=UTC)
-    values = {"stop_at": stop_at, "stop_ticks": stop_ticks, "just_seen": _json(just_seen)}
+    values = {
+        "stop_at": stop_at,
+        "stop_ticks": stop_ticks,
+        "just_seen": _json(just_seen),
+        "among_swept": among_swept,
+    }
     with reading(database, patient=True) as connection:
         row = connection.execute(_SQL["not_read_above"], values).fetchone()
     return int(row[0]) if row else 0

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -80,7 +80,7 @@ class Saver:
         self,
         *items: bytes,
         kind: str = "live",
-        seen_in: Collection[Walk] = (),
+        seen_in: Sequence[Walk] = (),
         fetched_at: datetime = NOW,
     ) -> PagePlan:
         parsed = [parse(item) for item in items]
@@ -111,7 +111,7 @@ class Saver:
         )
 
     def save_plan(
-        self, plan: PagePlan, *, seen_in: Collection[Walk] = (), fetched_at: datetime = NOW
+        self, plan: PagePlan, *, seen_in: Sequence[Walk] = (), fetched_at: datetime = NOW
     ) -> None:
         self.store.save_page(
             self.lease,

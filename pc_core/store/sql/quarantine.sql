@@ -4,12 +4,16 @@ WITH incoming AS (
     SELECT DISTINCT ON (i.key, i.content_hash) i.*
     FROM (
         SELECT n.*, decode(n.hash, 'hex') AS content_hash, coalesce(n.referral_id, '') AS key
-        FROM json_to_recordset(%(entries)s::json) AS n (
-            referral_id text, hash text, reason text, field text, detail text, raw_text text,
-            updated_ticks bigint
+        FROM ROWS FROM (
+            json_to_recordset(%(entries)s::json) AS (
+                referral_id text, hash text, reason text, field text, detail text, raw_text text,
+                updated_ticks bigint
+            )
+        ) WITH ORDINALITY AS n (
+            referral_id, hash, reason, field, detail, raw_text, updated_ticks, place
         )
     ) i
-    ORDER BY i.key, i.content_hash
+    ORDER BY i.key, i.content_hash, i.place
 ),
 reopened AS (
     UPDATE partner_center_quarantine q
@@ -30,6 +34,7 @@ WHERE NOT EXISTS (
     SELECT FROM partner_center_quarantine q
     WHERE coalesce(q.referral_id, '') = i.key AND q.content_hash = i.content_hash
 )
+ORDER BY i.place
 ON CONFLICT (coalesce(referral_id, ''), content_hash) DO NOTHING
 
 -- name: close

@@ -21,6 +21,13 @@ WHERE r.missing_since IS NULL
         SELECT FROM partner_center_sweep_seen s
         WHERE s.walk = 'head' AND s.referral_id = r.referral_id
     )
+    AND (
+        NOT %(among_swept)s
+        OR EXISTS (
+            SELECT FROM partner_center_sweep_seen s
+            WHERE s.walk = 'sweep' AND s.referral_id = r.referral_id AND NOT s.gone
+        )
+    )
 
 -- name: unseen
 SELECT count(*),

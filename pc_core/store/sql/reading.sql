@@ -1,0 +1,67 @@
+-- name: referral
+SELECT * FROM partner_center_referrals r WHERE r.referral_id = %(referral_id)s
+
+-- name: changes
+SELECT change_id, task_id, changed_at, field, before, after
+FROM partner_center_referral_changes
+WHERE referral_id = %(referral_id)s
+ORDER BY change_id DESC
+LIMIT %(limit)s
+
+-- name: runs
+-- A run whose lease has run out counts as interrupted before the next run writes it down.
+SELECT r.task_id, r.trigger, r.mode,
+    CASE WHEN r.state = 'running' AND s.lease_task_id IS NULL THEN 'interrupted' ELSE r.state END,
+    r.invocation_id, r.started_at,
+    CASE WHEN r.state = 'running' AND s.lease_task_id IS NULL THEN r.heartbeat_at
+        ELSE r.finished_at END,
+    r.head_completed_at, r.sweep_completed_at, r.watermark_at, r.counts::text, r.failure::text
+FROM partner_center_sync_runs r
+LEFT JOIN partner_center_sync_state s
+    ON s.lease_task_id = r.task_id AND s.lease_expires_at > clock_timestamp()
+
+-- name: quarantine
+SELECT entry_id, referral_id, reason, field, detail, state, task_id, first_seen_at, settled_at,
+    raw_text
+FROM partner_center_quarantine
+
+-- name: drift
+-- The last ended sweep's share: what the runs since the sweep before it have found.
+WITH ended AS (
+    SELECT started_at
+    FROM partner_center_sync_runs
+    WHERE sweep_completed_at IS NOT NULL
+    ORDER BY started_at DESC
+    LIMIT 2
+)
+SELECT coalesce(sum(r.drift), 0)::bigint
+FROM partner_center_sync_runs r
+WHERE r.started_at <= (SELECT max(started_at) FROM ended)
+    AND r.started_at > (
+        SELECT CASE WHEN count(*) = 2 THEN min(started_at) ELSE '-infinity' END FROM ended
+    )
+
+-- name: first_run
+SELECT min(started_at) FROM partner_center_sync_runs
+
+-- name: quarantine_count
+SELECT count(*) FROM partner_center_quarantine WHERE state = 'open'
+
+-- name: by_status
+SELECT coalesce(status, ''), count(*) FROM partner_center_referrals GROUP BY status
+
+-- name: by_type
+SELECT coalesce(referral_type, ''), count(*) FROM partner_center_referrals GROUP BY referral_type
+
+-- name: missing
+SELECT count(*), count(*) FILTER (WHERE status IN ('New', 'Active'))
+FROM partner_center_referrals
+WHERE missing_since IS NOT NULL
+
+-- name: version
+-- Counts can only have changed if this has: every write happens under a lease.
+SELECT s.lease_fence, r.task_id, r.state, r.counts::text
+FROM partner_center_sync_state s
+LEFT JOIN LATERAL (
+    SELECT task_id, state, counts FROM partner_center_sync_runs ORDER BY started_at DESC LIMIT 1
+) r ON true
