@@ -66,11 +66,11 @@ class _HeadWalk:
         self._first = first
         self._pending = run.state.head
         self._start = walk.believed_watermark(watermark_ticks, first.served_at, run.overlap)
-        self._overlap_ticks = run.overlap // timedelta(microseconds=1) * 10
+        overlap_ticks = run.overlap // timedelta(microseconds=1) * 10
         self._stop_ticks = (
             self._pending.stop_ticks
             if self._pending
-            else self._start.watermark_ticks - self._overlap_ticks
+            else self._start.watermark_ticks - overlap_ticks
         )
         newest = walk.newest_change(first.updated, first.served_at)
         self._newest_ticks = max(self._start.watermark_ticks, newest or _BEFORE_ALL)
@@ -95,22 +95,20 @@ class _HeadWalk:
     def _read_fresh_part_and_go_on(self, pending: PendingHead, link: str) -> None:
         """Fresh changes come first, so that they arrive in every run.
 
-        If the fresh part cannot be finished, the walk goes on from there next time: the old place
-        is given up, which counts as a restart.
+        They do not move the watermark that the walk will leave: what became visible late, with a
+        date before its first page, is the next head's, thanks to the overlap. If the fresh part
+        cannot be finished, the walk goes on from there next time: the old place is given up, which
+        counts as a restart.
         """
         self._restarts += 1
-        after_fresh = self._read_down(
-            self._first,
-            pending.newest_ticks - self._overlap_ticks,
-            then=replace(pending, newest_ticks=self._newest_ticks),
-        )
+        after_fresh = self._read_down(self._first, pending.newest_ticks, then=pending)
         if not self._in_order or self._whole_list:
             return
         self._restarts -= 1
         last_fresh_ticks = self._last_ticks
         try:
             page = self._run.next_page(link)
-            self._last_ticks = pending.last_ticks
+            self._last_ticks, self._newest_ticks = pending.last_ticks, pending.newest_ticks
         except LinkRefused as refused:
             self._begin_again(refused)
             if after_fresh is None:
@@ -193,7 +191,7 @@ class _HeadWalk:
         """Move the watermark, with the verdict on the order, in one transaction."""
         run = self._run
         now = run.now()
-        missed = run.store.not_read_above(
+        missed = run.not_read_above(
             _BEFORE_ALL if self._whole_list else self._stop_ticks, just_seen=self._last_ids
         )
         verdict: OrderVerdict = "unproven" if missed else "proven"
@@ -232,6 +230,6 @@ def _refute(run: Run, *, why: str | None) -> bool:
 
 
 def _refuse_empty_list(run: Run) -> None:
-    stored = run.store.not_read_above(_BEFORE_ALL, just_seen=())
+    stored = run.not_read_above(_BEFORE_ALL, just_seen=())
     if stored and not run.accept_missing:
         raise empty_list(stored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -70,17 +70,23 @@ class PartnerCenter(Protocol):
     def referral(self, referral_id: str, *, budget: Budget) -> FetchedPage | None:
         """One referral as a page of one item; None if Partner Center answers 404."""
 
+    def close(self) -> None:
+        """Give the connection back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """An access token and whose it is."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     account: Account
 
 
 class Tokens(Protocol):
     """Silent sign-in with the token cache."""
+
+    def forget(self) -> None:
+        """Look at the saved cache again with the next call, whatever is in memory."""
 
     def token(self, *, refresh: bool = False, claims: str | None = None) -> Token:
         """A usable access token.
@@ -198,10 +204,15 @@ class Store(Protocol):
     ) -> None:
         """Write run progress and state; empty the seen ids of the walks in `forget`."""
 
-    def not_read_above(self, stop_ticks: int, *, just_seen: Collection[str]) -> int:
+    def not_read_above(
+        self, stop_ticks: int, *, just_seen: Collection[str], among_swept: bool = False
+    ) -> int:
         """How many stored, present rows with a change at or after `stop_ticks` the head missed.
 
         Missed are those neither among its seen ids nor in `just_seen`.
+
+        Args:
+            among_swept: count only rows that the open sweep has met.
         """
 
     def unseen(self, *, limit: int) -> Unseen:

@@ -28,6 +28,14 @@ from pc_core.referral import Malformed, Referral, parse, set_aside
 from pc_core.report import Report
 
 
+_DATE_GRAIN = timedelta(seconds=1)
+"""A Date header is cut to the second: what it names may be nearly a second past it."""
+
+_REFUSED_ROWS_BELIEVED = 10
+"""So many odd rows may be on one page; more speak of a fault of ours, and setting a whole page
+aside would make it look like success."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A fetched page, understood."""
@@ -97,6 +105,7 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         self._ahead.shutdown(wait=True, cancel_futures=True)
+        self.partner_center.close()
 
     @property
     def top(self) -> int | None:
@@ -148,11 +157,14 @@ class Run:
             seen_in = {*seen_in, "sweep"}
         fetched_at = page.served_at or page.fetched_at
         origin = Origin(
-            fetched_ticks=to_ticks(fetched_at), drift_ticks=drift_ticks, backfill=backfill
+            fetched_ticks=to_ticks(fetched_at + _DATE_GRAIN),
+            drift_ticks=drift_ticks,
+            backfill=backfill,
         )
         items = page.items
         stored = self.store.stored_rows(set(page.ids))
-        for _ in range(len(items) + 1):
+        refused_rows = 0
+        while True:
             plan = make_plan(items, stored, rules=self.rules, origin=origin)
             if asked_for is not None:
                 plan.seen.add(asked_for)
@@ -167,6 +179,9 @@ class Run:
                     seen_in=seen_in,
                 )
             except RowRefused as refused:
+                refused_rows += 1
+                if refused_rows > _REFUSED_ROWS_BELIEVED:
+                    raise _too_many_refused() from refused
                 items = _without(items, refused)
             else:
                 break
@@ -194,6 +209,18 @@ class Run:
             forget = {*forget, "sweep"}
             events.emit("partner_center_sweep_opened", reason=reason)
         self.save_state(opened.state, forget=forget)
+
+    def not_read_above(self, stop_ticks: int, *, just_seen: Collection[str]) -> int:
+        """How many stored rows the head should have met and has not.
+
+        While a shrunken view waits for an operator, rows that it hid say nothing about the order.
+        """
+        sweep = self.state.sweep
+        return self.store.not_read_above(
+            stop_ticks,
+            just_seen=just_seen,
+            among_swept=sweep is not None and sweep.phase == "shrank",
+        )
 
     def tallied(self) -> Report:
         """The report with the requests made so far."""
@@ -285,6 +312,15 @@ def _without(items: list[Referral | Malformed], refused: RowRefused) -> list[Ref
         else item
         for item in items
     ]
+
+
+def _too_many_refused() -> OperatorNeeded:
+    return OperatorNeeded(
+        f"The database refused more than {_REFUSED_ROWS_BELIEVED} rows of one page: that is not "
+        "the rows' fault. Nothing of the page was written and no row was set aside. Compare the "
+        "schema with this release (`python -m pc_core migrate --status`) and report it.",
+        code="rows_refused",
+    )
 
 
 def pages_repeat() -> NonsenseAnswer:

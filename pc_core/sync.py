@@ -201,6 +201,7 @@ class Sync:
     def _sign_in(self) -> Account:
         """Get a token, and store how the sign-in stands whatever comes of it."""
         before = self.store.load_sign_in()
+        self.tokens.forget()
         try:
             account = self.tokens.token().account
         except SignInNeeded as needed:

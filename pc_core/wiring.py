@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pc_core.account import Account
     from pc_core.entra import EntraConnection, EntraTokens
     from pc_core.erasure import ErasureCount
+    from pc_core.health import Expected, Readiness, Ready
     from pc_core.key_vault import KeyVault
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.plan import Rules
@@ -108,6 +109,16 @@ class App:
     ) -> ErasureCount:
         """Erase a customer; see `sync.Sync.erase`."""
         return self._sync.erase(referral_ids=referral_ids, domain=domain, dry_run=dry_run)
+
+    def health(self) -> Ready:
+        """Whether the app can do its work; the answer may be a few seconds old."""
+        return self._readiness.check()
+
+    def status(self) -> dict[str, Any]:
+        """How the sync stands, with instants as datetimes; no personal data."""
+        from pc_core.health import describe
+
+        return describe(self.reader.facts(), self._expected, _now())
 
     def operator_key(self) -> str | None:
         """The key that makes an operator where App Service Authentication is off."""
@@ -206,6 +217,28 @@ class App:
         )
 
     @_part
+    def _expected(self) -> Expected:
+        from pc_core.health import Expected
+
+        settings = self.settings
+        return Expected(
+            enabled=settings.enabled,
+            schedule=settings.sync_schedule,
+            full_sync_every=settings.full_sync_every,
+        )
+
+    @_part
+    def _readiness(self) -> Readiness:
+        from pc_core.health import Readiness
+
+        return Readiness(
+            expected=self._expected,
+            source=self.reader if self.settings.database_url else None,
+            reach_storage=lambda: self.token_cache.etag(),
+            now=_now,
+        )
+
+    @_part
     def _rules(self) -> Rules:
         from pc_core.admission import Admission
         from pc_core.plan import Rules
@@ -267,7 +300,7 @@ class App:
             connection_string=connection.get_secret_value() if connection else None,
             blob_uri=settings.storage_blob_uri,
             account=settings.storage_account,
-            client_id=settings.storage_client_id or settings.identity_client_id,
+            credential=None if connection else self._storage_credential,
         )
 
     @_part
@@ -280,11 +313,11 @@ class App:
 
     @_part
     def _credential(self) -> TokenCredential:
-        from azure.identity import DefaultAzureCredential
+        return _identity(self.settings.identity_client_id)
 
-        if self.settings.identity_client_id is None:
-            return DefaultAzureCredential()
-        return DefaultAzureCredential(managed_identity_client_id=self.settings.identity_client_id)
+    @_part
+    def _storage_credential(self) -> TokenCredential:
+        return _identity(self.settings.storage_client_id or self.settings.identity_client_id)
 
     def _keys(self, *, again: bool) -> Sequence[str]:
         from pc_core.token_cache import read_keys
@@ -307,6 +340,15 @@ def _digest(*parts: Iterable[str] | None) -> str:
     """A short name for a combination of settings, the same in every process."""
     plain = ["*" if part is None else sorted(word.lower() for word in part) for part in parts]
     return sha256(repr(plain).encode()).hexdigest()[:16]
+
+
+def _identity(client_id: str | None) -> TokenCredential:
+    """The app's managed identity; on a developer's machine, whoever is signed in there."""
+    from azure.identity import DefaultAzureCredential
+
+    if client_id is None:
+        return DefaultAzureCredential()
+    return DefaultAzureCredential(managed_identity_client_id=client_id)
 
 
 def _missing(*names: str) -> FixSetting:

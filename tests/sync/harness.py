@@ -37,6 +37,9 @@ class SimulatorTokens:
         self.simulator = simulator
         self.account: Account | None = None
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def token(self, *, refresh: bool = False, claims: str | None = None) -> Token:
         person = self.simulator.entra.account
         account = Account(

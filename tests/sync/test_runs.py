@@ -355,10 +355,12 @@ def test_changed_rules_are_applied_without_asking_partner_center(make_harness: M
 
 def test_a_change_hidden_from_the_head_is_found_by_the_sweep_as_drift(make_harness: Make) -> None:
     harness = make_harness()
+    harness.simulator.behaviour.page_size = 5
     harness.run()
-    hidden = list(harness.rows())[:3]
+    oldest_first = sorted(harness.rows().values(), key=lambda row: row["pc_updated_at"])
+    hidden = [row["referral_id"] for row in oldest_first[:3]]
     for one in hidden:
-        long_ago = harness.now() - timedelta(days=3)
+        long_ago = harness.now() - timedelta(days=60)
         harness.simulator.state.change(
             one, name="backdated", updatedDateTime=f"{long_ago:%Y-%m-%dT%H:%M:%SZ}"
         )
@@ -444,6 +446,7 @@ def test_a_nonsense_answer_fails_the_run_keeps_what_it_has_and_heals(
 
     assert report.state == "failed"
     assert report.counts.pages == at - 1
+    harness.simulator.faults.clear()
     assert harness.run().state == "completed"
     assert_equals_truth(harness)
 
