@@ -27,7 +27,6 @@ from pc_core.progress import SweepReason, SyncState, from_ticks, to_ticks
 from pc_core.referral import Malformed, Referral, parse, set_aside
 from pc_core.report import Report
 
-
 _DATE_GRAIN = timedelta(seconds=1)
 """A Date header is cut to the second: what it names may be nearly a second past it."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pc_core.entra import EntraConnection, EntraTokens
     from pc_core.erasure import ErasureCount
     from pc_core.health import Expected, Readiness, Ready
+    from pc_core.health import Expected, Readiness, Ready
     from pc_core.key_vault import KeyVault
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.plan import Rules
@@ -112,10 +113,21 @@ class App:
 
     def health(self) -> Ready:
         """Whether the app can do its work; the answer may be a few seconds old."""
-        return self._readiness.check()
+        ready: Ready = self._readiness.check()
+        return ready
 
     def status(self) -> dict[str, Any]:
         """How the sync stands, with instants as datetimes; no personal data."""
+        from pc_core.health import describe
+
+        return describe(self.reader.facts(), self._expected, _now())
+
+    def health(self) -> Ready:
+        """Whether everything is there that a run needs; at most a few seconds old."""
+        return self._readiness.check()
+
+    def status(self) -> dict[str, Any]:
+        """How sign-in, sync and data stand; see `health.describe`."""
         from pc_core.health import describe
 
         return describe(self.reader.facts(), self._expected, _now())
@@ -193,6 +205,28 @@ class App:
             open_api=self._partner_center,
             known_account=self._known_account,
             save_status=self.store.save_sign_in,
+        )
+
+    @_part
+    def _expected(self) -> Expected:
+        from pc_core.health import Expected
+
+        settings = self.settings
+        return Expected(
+            enabled=settings.enabled,
+            schedule=settings.sync_schedule,
+            full_sync_every=settings.full_sync_every,
+        )
+
+    @_part
+    def _readiness(self) -> Readiness:
+        from pc_core.health import Readiness
+
+        return Readiness(
+            expected=self._expected,
+            source=self.reader if self.settings.database_url else None,
+            reach_storage=self.token_cache.etag,
+            now=_now,
         )
 
     @_part
