@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from pc_core import config
 from pc_core.budget import Budget
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pc_core.account import Account
     from pc_core.entra import EntraConnection, EntraTokens
     from pc_core.erasure import ErasureCount
-    from pc_core.health import Expected, Readiness, Ready
     from pc_core.health import Expected, Readiness, Ready
     from pc_core.key_vault import KeyVault
     from pc_core.partner_center.client import PartnerCenterClient
@@ -45,7 +44,13 @@ def _now() -> datetime:
 class _part[T](cached_property[T]):  # noqa: N801 - used as a decorator
     """A part that is built once, also when two threads ask for it at the same time."""
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> T: ...
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Self | T:
         if instance is None:
             return self
         with instance.building:
@@ -113,21 +118,10 @@ class App:
 
     def health(self) -> Ready:
         """Whether the app can do its work; the answer may be a few seconds old."""
-        ready: Ready = self._readiness.check()
-        return ready
-
-    def status(self) -> dict[str, Any]:
-        """How the sync stands, with instants as datetimes; no personal data."""
-        from pc_core.health import describe
-
-        return describe(self.reader.facts(), self._expected, _now())
-
-    def health(self) -> Ready:
-        """Whether everything is there that a run needs; at most a few seconds old."""
         return self._readiness.check()
 
     def status(self) -> dict[str, Any]:
-        """How sign-in, sync and data stand; see `health.describe`."""
+        """How the sync stands, with instants as datetimes; no personal data."""
         from pc_core.health import describe
 
         return describe(self.reader.facts(), self._expected, _now())
@@ -205,28 +199,6 @@ class App:
             open_api=self._partner_center,
             known_account=self._known_account,
             save_status=self.store.save_sign_in,
-        )
-
-    @_part
-    def _expected(self) -> Expected:
-        from pc_core.health import Expected
-
-        settings = self.settings
-        return Expected(
-            enabled=settings.enabled,
-            schedule=settings.sync_schedule,
-            full_sync_every=settings.full_sync_every,
-        )
-
-    @_part
-    def _readiness(self) -> Readiness:
-        from pc_core.health import Readiness
-
-        return Readiness(
-            expected=self._expected,
-            source=self.reader if self.settings.database_url else None,
-            reach_storage=self.token_cache.etag,
-            now=_now,
         )
 
     @_part
