@@ -185,7 +185,8 @@ def become_owner(connection: AlchemyConnection) -> None:
 
     member = connection.execute(
         text(
-            "SELECT pg_has_role(current_user, oid, 'MEMBER') AND rolname <> current_user "
+            "SELECT pg_has_role(current_user, oid, 'USAGE') AND rolname <> current_user "
+            "AND has_schema_privilege(oid, 'public', 'CREATE') "
             "FROM pg_roles WHERE rolname = :owner"
         ),
         {"owner": OWNER_ROLE},

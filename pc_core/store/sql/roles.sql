@@ -13,7 +13,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'partner_center_reader') THEN
         CREATE ROLE partner_center_reader NOLOGIN;
     END IF;
-    IF NOT pg_has_role(current_user, 'partner_center_owner', 'MEMBER') THEN
+    IF NOT pg_has_role(current_user, 'partner_center_owner', 'USAGE') THEN
         EXECUTE format('GRANT partner_center_owner TO %I', current_user);
     END IF;
     GRANT USAGE, CREATE ON SCHEMA public TO partner_center_owner;
@@ -37,8 +37,8 @@ BEGIN
             AND c.relname LIKE 'partner\_center\_%'
             AND c.relkind IN ('r', 'v')
             AND c.relowner <> 'partner_center_owner'::regrole
-            AND pg_has_role(current_user, c.relowner, 'MEMBER')
-            AND pg_has_role(current_user, 'partner_center_owner', 'MEMBER')
+            AND pg_has_role(current_user, c.relowner, 'USAGE')
+            AND pg_has_role(current_user, 'partner_center_owner', 'USAGE')
     LOOP
         EXECUTE format(
             'ALTER %s %s OWNER TO partner_center_owner',
@@ -64,7 +64,7 @@ BEGIN
         WHERE c.relnamespace = 'public'::regnamespace
             AND c.relname LIKE 'partner\_center\_%'
             AND c.relkind IN ('r', 'v')
-            AND pg_has_role(current_user, c.relowner, 'MEMBER')
+            AND pg_has_role(current_user, c.relowner, 'USAGE')
     LOOP
         IF found.relname IN ('partner_center_sync_state', 'partner_center_tombstones') THEN
             EXECUTE format('REVOKE ALL ON %s FROM partner_center_reader', found.name);
@@ -73,7 +73,7 @@ BEGIN
         END IF;
     END LOOP;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'partner_center_owner')
-        AND pg_has_role(current_user, 'partner_center_owner', 'MEMBER') THEN
+        AND pg_has_role(current_user, 'partner_center_owner', 'USAGE') THEN
         ALTER DEFAULT PRIVILEGES FOR ROLE partner_center_owner IN SCHEMA public
             GRANT SELECT ON TABLES TO partner_center_reader;
     END IF;
@@ -94,7 +94,7 @@ BEGIN
         WHERE c.relnamespace = 'public'::regnamespace
             AND c.relname LIKE 'partner\_center\_%'
             AND c.relkind IN ('r', 'v')
-            AND pg_has_role(current_user, c.relowner, 'MEMBER')
+            AND pg_has_role(current_user, c.relowner, 'USAGE')
     LOOP
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', found.name, app);
     END LOOP;
@@ -104,7 +104,7 @@ BEGIN
         );
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'partner_center_owner')
-        AND pg_has_role(current_user, 'partner_center_owner', 'MEMBER') THEN
+        AND pg_has_role(current_user, 'partner_center_owner', 'USAGE') THEN
         EXECUTE format(
             'ALTER DEFAULT PRIVILEGES FOR ROLE partner_center_owner IN SCHEMA public '
             'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I',

@@ -1,0 +1,330 @@
+"""Listings: every filter, every sort, and pages that add up to one sorted list."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pc_core.row import fold
+from pc_core.store import (
+    SORT_KEYS,
+    Database,
+    ForeignCursor,
+    Reader,
+    ReferralFilter,
+    ReferralPage,
+    ReferralSummary,
+    Sort,
+)
+from pc_core.store import listing as listing_room
+from tests.store.samples import NOW, Saver, referral_id, referral_json
+
+type Connection = psycopg.Connection[Any]
+
+ASC_AND_DESC = ("asc", "desc")
+
+
+@pytest.fixture
+def reader(database: Database) -> Reader:
+    return Reader(database)
+
+
+def read_all(
+    reader: Reader, found: ReferralFilter, sort: Sort, limit: int
+) -> Iterator[ReferralPage]:
+    cursor = None
+    while True:
+        page = reader.list_referrals(found, sort=sort, cursor=cursor, limit=limit)
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What the property test varies of a row."""
+
+    pc_updated_at: datetime | None
+    pc_created_at: datetime | None
+    expires_at: datetime | None
+    company_name: str | None
+    deal_value: Decimal | None
+    status: str | None
+
+
+FEW_INSTANTS = st.none() | st.integers(0, 3).map(lambda hours: NOW + timedelta(hours=hours))
+SAMPLES = st.builds(
+    Sample,
+    pc_updated_at=FEW_INSTANTS,
+    pc_created_at=FEW_INSTANTS,
+    expires_at=FEW_INSTANTS,
+    company_name=st.none() | st.sampled_from(["Acme", "acme", "Örnek", "İzmir", "izmir", "Zeta"]),
+    deal_value=st.none() | st.sampled_from([Decimal("0.1"), Decimal("0.10"), Decimal(5)]),
+    status=st.sampled_from(["New", "Active", None]),
+)
+
+
+def insert(sql: Connection, samples: list[Sample]) -> None:
+    sql.execute("DELETE FROM partner_center_referrals")
+    with sql.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO partner_center_referrals (referral_id, pc_updated_at, pc_created_at,"
+            " expires_at, company_name, company_sort, deal_value, status, synced_at,"
+            " content_hash, raw_data)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, '', '{}')",
+            [
+                (
+                    referral_id(number),
+                    row.pc_updated_at,
+                    row.pc_created_at,
+                    row.expires_at,
+                    row.company_name,
+                    row.company_name and fold(row.company_name),
+                    row.deal_value,
+                    row.status,
+                    NOW + timedelta(hours=number % 3),
+                )
+                for number, row in enumerate(samples)
+            ],
+        )
+
+
+KEYS: dict[str, Callable[[ReferralSummary], Any]] = {
+    "updated": lambda row: row.pc_updated_at,
+    "created": lambda row: row.pc_created_at,
+    "expires": lambda row: row.expires_at,
+    "company": lambda row: row.company_name and fold(row.company_name),
+    "deal_value": lambda row: row.deal_value,
+    "synced": lambda row: row.synced_at,
+}
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    samples=st.lists(SAMPLES, max_size=12),
+    limit=st.integers(1, 5),
+    status=st.sampled_from([(), ("Active",), ("Active", "New")]),
+    few=st.booleans(),
+)
+def test_pages_add_up_to_one_sorted_list(
+    reader: Reader,
+    sql: Connection,
+    samples: list[Sample],
+    limit: int,
+    status: tuple[str, ...],
+    few: bool,
+) -> None:
+    """Under every sort, values first and the id between equals, in both ways of picking."""
+    insert(sql, samples)
+    found = ReferralFilter(status=status)
+    expected = sorted(
+        referral_id(number)
+        for number, row in enumerate(samples)
+        if not status or row.status in status
+    )
+    for key in SORT_KEYS:
+        for order in ASC_AND_DESC:
+            sort = Sort(key=key, order="asc" if order == "asc" else "desc")
+            pages = list(read_pages(reader, found, sort, limit, few=few))
+            rows = [row for page in pages for row in page]
+
+            of_row = KEYS[key]
+            filled = [row for row in rows if of_row(row) is not None]
+            empty = [row for row in rows if of_row(row) is None]
+            assert rows == filled + empty
+            reverse = order == "desc"
+            assert filled == sorted(
+                filled, key=lambda row: (of_row(row), row.referral_id), reverse=reverse
+            )
+            assert empty == sorted(empty, key=lambda row: row.referral_id, reverse=reverse)
+            assert sorted(row.referral_id for row in rows) == expected
+            assert all(len(page) == limit for page in pages[:-1])
+
+
+def read_pages(
+    reader: Reader, found: ReferralFilter, sort: Sort, limit: int, *, few: bool
+) -> Iterator[list[ReferralSummary]]:
+    if few:
+        for page in read_all(reader, found, sort, limit):
+            yield page.rows
+        return
+    # As if the matches were too many to be collected: the index is walked.
+    with reader._database.connection() as connection:
+        conditions, values = listing_room._conditions(found, NOW)
+        place = None
+        while True:
+            keyed = listing_room._pick_many(connection, conditions, values, sort, place, limit)
+            names = listing_room.SUMMARY_COLUMNS
+            rows = [ReferralSummary(**dict(zip(names, row[1:], strict=True))) for row in keyed]
+            yield rows
+            if len(rows) < limit:
+                return
+            place = listing_room._Place(
+                key=keyed[-1][0],
+                referral_id=rows[-1].referral_id,
+                total=0,
+                total_is_exact=False,
+                as_of=NOW,
+            )
+
+
+@pytest.fixture
+def stored(saver: Saver, sql: Connection) -> None:
+    """Eight referrals, each with something of its own to be found by."""
+    person = {"team": [{"email": "x@acme-gida.com.tr"}]}
+    saver.save(
+        referral_json(0),
+        referral_json(1, status="New", substatus="Pending"),
+        referral_json(2, direction="Outgoing", status="Closed", substatus="Won"),
+        referral_json(3, customerProfile={"name": "IŞIL Gıda A.Ş."} | person),
+        referral_json(4, updatedDateTime="2026-11-01T00:00:00Z"),
+        referral_json(5, expirationDateTime="2027-01-01T00:00:00Z"),
+        referral_json(
+            6,
+            type="Independent",
+            qualification="Direct",
+            inviteContext={"invitedBy": {"organizationId": "msft"}},
+            customerProfile={"name": "Kunde", "address": {"country": "DE"}},
+        ),
+        referral_json(7),
+    )
+    sql.execute(
+        "UPDATE partner_center_referrals SET missing_since = now() WHERE referral_id = %s",
+        [referral_id(7)],
+    )
+    sql.execute(
+        "UPDATE partner_center_referrals SET expires_at = now() + interval '2 days'"
+        " WHERE expires_at IS NOT NULL"
+    )
+    sql.execute(
+        "UPDATE partner_center_referrals SET expires_at = now() - interval '1 day'"
+        " WHERE referral_id = %s",
+        [referral_id(0)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (ReferralFilter(), {0, 1, 2, 3, 4, 5, 6, 7}),
+        (ReferralFilter(type=("marketplace",)), {6}),
+        (ReferralFilter(type=("none",)), {0, 1, 2, 3, 4, 5, 7}),
+        (ReferralFilter(type=("none", "marketplace", "co-sell"), status=("New",)), {1}),
+        (ReferralFilter(status=("new",)), {1}),
+        (ReferralFilter(status=("New", "Closed")), {1, 2}),
+        (ReferralFilter(substatus=("Won",)), {2}),
+        (ReferralFilter(direction=("outgoing",)), {2}),
+        (ReferralFilter(domain=("Acme-Gida.com.tr",)), {3}),
+        (ReferralFilter(country=("de",)), {6}),
+        (ReferralFilter(q="işil"), {3}),
+        (ReferralFilter(q="isi gida"), {3}),
+        (ReferralFilter(q="acme-gida.com"), {3}),
+        (ReferralFilter(q="sil"), set()),
+        (ReferralFilter(q="--"), set()),
+        (ReferralFilter(q="'x' | !y:*"), set()),
+        (ReferralFilter(q=referral_id(4)), {4}),
+        (ReferralFilter(updated_since=datetime(2026, 10, 1, tzinfo=UTC)), {4}),
+        (ReferralFilter(expiring_within_days=3), {5}),
+        (ReferralFilter(expiring_within_days=1), set()),
+        (ReferralFilter(domain_missing=True), {6}),
+        (ReferralFilter(missing="only"), {7}),
+        (ReferralFilter(missing="no", country=("TR",), direction=("Incoming",)), {0, 1, 4, 5}),
+    ],
+    ids=repr,
+)
+@pytest.mark.usefixtures("stored")
+def test_a_filter_finds_what_it_says(
+    reader: Reader, found: ReferralFilter, expected: set[int]
+) -> None:
+    page = reader.list_referrals(found)
+
+    assert {row.referral_id for row in page.rows} == {referral_id(n) for n in expected}
+    assert (page.total, page.total_is_exact) == (len(expected), True)
+    assert page.next_cursor is None
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_cursor_fits_its_own_filter_and_sort_alone(reader: Reader) -> None:
+    found, sort = ReferralFilter(status=("Active",)), Sort(key="company")
+    cursor = reader.list_referrals(found, sort=sort, limit=2).next_cursor
+    assert cursor is not None
+
+    others = [
+        (replace(found, q="x"), sort, cursor),
+        (found, Sort(key="company", order="asc"), cursor),
+        (found, Sort(key="synced"), cursor),
+        (found, sort, cursor[:-3]),
+        (found, sort, "nonsense"),
+        (found, sort, "çok yanlış"),
+    ]
+    for other, other_sort, text in others:
+        with pytest.raises(ForeignCursor):
+            reader.list_referrals(other, sort=other_sort, cursor=text)
+    assert len(reader.list_referrals(found, sort=sort, cursor=cursor).rows) == 4
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_total_is_that_of_the_first_page(reader: Reader, saver: Saver) -> None:
+    found = ReferralFilter(status=("Active",))
+    first = reader.list_referrals(found, limit=2)
+    saver.save(referral_json(50))
+
+    second = reader.list_referrals(found, limit=2, cursor=first.next_cursor)
+
+    assert (first.total, second.total) == (6, 6)
+
+
+def test_more_than_ten_thousand_are_no_longer_counted(reader: Reader, sql: Connection) -> None:
+    sql.execute(
+        "INSERT INTO partner_center_referrals (referral_id, status, content_hash, raw_data,"
+        " pc_updated_at)"
+        " SELECT n::text, 'Active', '', '{}', now() - make_interval(secs => n / 2)"
+        " FROM generate_series(1, 10001) AS n"
+    )
+
+    page = reader.list_referrals(ReferralFilter(status=("Active",)), limit=3)
+    second = reader.list_referrals(
+        ReferralFilter(status=("Active",)), limit=3, cursor=page.next_cursor
+    )
+
+    assert (page.total, page.total_is_exact) == (10_000, False)
+    assert [row.referral_id for row in page.rows + second.rows] == ["1", "3", "2", "5", "4", "7"]
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_page_is_ready_for_json(reader: Reader) -> None:
+    plain = reader.list_referrals(ReferralFilter(q=referral_id(1))).to_json()
+
+    assert plain["total"] == 1
+    assert plain["referrals"][0]["deal_value"] == 48500.75
+    assert plain["referrals"][0]["referral_id"] == referral_id(1)
+    assert "contacts" not in plain["referrals"][0]
+
+
+@pytest.mark.usefixtures("stored")
+def test_one_referral_comes_with_people_and_history(reader: Reader, saver: Saver) -> None:
+    saver.save(referral_json(1, status="Closed", substatus="Lost", details={"dealValue": 7}))
+
+    detail = reader.get_referral(referral_id(1))
+
+    assert detail is not None
+    assert detail.contacts == [{"firstName": "Deniz", "email": "deniz@fabrikam-1.com.tr"}]
+    assert [(change.field, change.before, change.after) for change in detail.changes] == [
+        ("currency", "USD", None),
+        ("deal_value", 48500.75, 7),
+        ("substatus", "Pending", "Lost"),
+        ("status", "New", "Closed"),
+    ]
+    assert "raw_data" not in detail.to_json()
+    assert detail.to_json(include_raw=True)["raw_data"]["status"] == "Closed"
+    assert detail.to_json()["deal_value"] == 7
+    assert reader.get_referral("unknown") is None

@@ -1,0 +1,50 @@
+"""Everything works through a pooler that gives each transaction another server connection."""
+
+import pytest
+
+from pc_core.account import SignInStatus
+from pc_core.errors import LeaseLost, SignInState
+from pc_core.ports import Held
+from pc_core.progress import SyncState
+from pc_core.report import RunState
+from pc_core.store import Database, PostgresStore, Reader, ReferralFilter, migrate
+from tests.store.samples import NOW, Saver, referral_id, referral_json, report, take
+
+pytestmark = pytest.mark.needs_pgbouncer
+
+
+def test_a_run_and_its_readers_work_through_a_pooler(pooled_database_url: str) -> None:
+    first, second = Database(pooled_database_url), Database(pooled_database_url)
+    store, other = PostgresStore(first), PostgresStore(second)
+    saver = Saver(store=store, lease=take(store), state=SyncState(watermark_ticks=4))
+
+    saver.save(referral_json(1), referral_json(2), referral_json(3, updatedDateTime="x"))
+    held = other.take_lease(report("second"), holder="other", ttl_s=60)
+    saver.save(
+        referral_json(1, status="Closed"),
+        referral_json(2),
+        seen_in=("head", "sweep"),
+    )
+    store.keep_lease(saver.lease)
+    other.save_sign_in(SignInStatus(state=SignInState.OK))
+    store.note_gone(saver.lease, [referral_id(9)])
+    unseen = store.unseen(limit=5)
+    store.purge(saver.lease, older_than_days=400)
+    store.erase(saver.lease, referral_ids=[referral_id(3)], dry_run=False)
+    store.finish_run(saver.lease, report().ended(RunState.COMPLETED, at=NOW), saver.state)
+    page = Reader(second).list_referrals(ReferralFilter(status=("closed",)), limit=1)
+    facts = Reader(second).facts()
+    with pytest.raises(LeaseLost):
+        store.keep_lease(saver.lease)
+    first.close()
+    second.close()
+
+    assert isinstance(held, Held)
+    assert unseen.open == 0
+    assert [row.referral_id for row in page.rows] == [referral_id(1)]
+    assert (facts.referrals, facts.quarantine, facts.state.watermark_ticks) == (2, 0, 4)
+
+
+def test_migrations_work_through_a_pooler(pooled_database_url: str) -> None:
+    assert migrate.upgrade(pooled_database_url) == []
+    assert migrate.status(pooled_database_url).is_current
