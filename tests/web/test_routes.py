@@ -1,0 +1,330 @@
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from pc_core.errors import FixSetting, TryLater
+from pc_core.report import Failure, FailureKind, RunState
+from pc_core.sign_in import SignInProgress
+from pc_core.store import QuarantineItem, ReferralFilter, Sort
+from pc_core.web import quarantine_routes, referral_routes, run_routes, sign_in_routes, sync_routes
+from pc_core.web.referral_routes import CSV_COLUMNS, ROWS_PER_PART
+from tests.web.serving import NOW, TASK_ID, MemoryApp, MemoryReader, ask, read, report, summary
+
+# -- Referrals ---------------------------------------------------------------------------------
+
+
+def test_the_list_shows_no_people_and_reckons_what_is_left() -> None:
+    answer = ask(MemoryApp(), referral_routes.LIST, query={"limit": "2"})
+    body = read(answer)
+    first = body["referrals"][0]
+    assert (len(body["referrals"]), body["next_cursor"], body["total"]) == (2, "2", 3)
+    assert (first["deal_value"], first["currency"], first["days_to_expiry"]) == (48500.75, "EUR", 3)
+    assert (first["domain"], first["domain_readable"]) == ("xn--ay-3ia.example", "çay.example")
+    assert not {"contacts", "team", "raw_data"} & set(first)
+
+
+def test_every_filter_reaches_the_store() -> None:
+    app = MemoryApp()
+    query = {
+        "type": "co-sell,none",
+        "status": "New, Active",
+        "substatus": "Pending",
+        "direction": "Incoming",
+        "domain": "fabrikam.example",
+        "country": "TR",
+        "q": "fab deniz",
+        "updated_since": "2026-01-31",
+        "expiring_within_days": "0",
+        "domain_missing": "true",
+        "missing": "only",
+        "sort": "company:asc",
+        "limit": "200",
+    }
+    assert ask(app, referral_routes.LIST, query=query).status == 200
+    assert app.reader.asked == [
+        (
+            ReferralFilter(
+                type=("co-sell", "none"),
+                status=("New", "Active"),
+                substatus=("Pending",),
+                direction=("Incoming",),
+                domain=("fabrikam.example",),
+                country=("TR",),
+                q="fab deniz",
+                updated_since=datetime(2026, 1, 31, tzinfo=UTC),
+                expiring_within_days=0,
+                domain_missing=True,
+                missing="only",
+            ),
+            Sort(key="company", order="asc"),
+            200,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("type", "cosell"),
+        ("limit", "201"),
+        ("limit", "0"),
+        ("sort", "raw_data"),
+        ("sort", "updated:up"),
+        ("missing", "maybe"),
+        ("format", "xlsx"),
+        ("updated_since", "last week"),
+        ("expiring_within_days", "-1"),
+        ("domain_missing", "1"),
+        ("q", "a\0b"),
+        ("cursor", "of another listing"),
+        ("page", "2"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    answer = ask(MemoryApp(), referral_routes.LIST, query={name: value})
+    assert (answer.status, read(answer)["parameter"]) == (400, name)
+    assert read(answer)["code"] == "bad_parameter"
+
+
+def test_an_export_comes_in_parts_that_are_one_file() -> None:
+    app = MemoryApp(reader=MemoryReader(rows=[summary(n, name="=1+1") for n in range(5)]))
+    query = {"format": "csv", "limit": "2", "status": "New"}
+    whole, parts = b"", 0
+    while True:
+        answer = ask(app, referral_routes.LIST, query=query)
+        whole, parts = whole + answer.body, parts + 1
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert answer.headers["Content-Disposition"].startswith("attachment;")
+        link = answer.headers.get("Link")
+        if link is None:
+            break
+        assert link.endswith('>; rel="next"')
+        address = urlsplit(link[1 : link.index(">")])
+        assert address.path == "/api/v1/partner-center/referrals"
+        query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        assert query["status"] == "New"
+    rows = list(csv.DictReader(io.StringIO(whole.decode("utf-8-sig"))))
+    assert parts == 3
+    assert [row["company_name"] for row in rows] == [f"Company {n}" for n in range(5)]
+    assert {row["name"] for row in rows} == {"'=1+1"}
+    assert tuple(rows[0]) == CSV_COLUMNS
+
+
+def test_an_export_asks_for_no_more_than_a_part_at_a_time() -> None:
+    app = MemoryApp()
+    ask(app, referral_routes.LIST, query={"format": "csv"})
+    assert app.reader.asked[-1][2] == ROWS_PER_PART
+    too_many = ask(app, referral_routes.LIST, query={"format": "csv", "limit": "5001"})
+    assert too_many.status == 400
+
+
+def test_the_detail_shows_people_and_history_and_raw_on_demand_alone() -> None:
+    wished = summary(1).referral_id.upper()
+    plain = read(ask(MemoryApp(), referral_routes.DETAIL, referral_id=wished))
+    assert plain["referral"]["contacts"][0]["email"] == "isil@fabrikam.example"
+    assert plain["history"][0]["field"] == "status"
+    assert plain["history_is_complete"] is True
+    assert "raw_data" not in plain
+    raw = ask(
+        MemoryApp(), referral_routes.DETAIL, query={"include_raw": "true"}, referral_id=wished
+    )
+    assert read(raw)["raw_data"]["futureField"] == [1, None]
+
+
+@pytest.mark.parametrize("wished", ["unknown", "", "' OR 1=1"])
+def test_a_referral_that_is_not_stored_is_not_found(wished: str) -> None:
+    answer = ask(MemoryApp(), referral_routes.DETAIL, referral_id=wished)
+    assert (answer.status, read(answer)["code"]) == (404, "not_found")
+
+
+# -- Runs --------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_and_one_is_found() -> None:
+    listed = read(ask(MemoryApp(), run_routes.RUNS))
+    assert [run["task_id"] for run in listed["runs"]] == [TASK_ID]
+    assert read(ask(MemoryApp(), run_routes.RUN, task_id=TASK_ID.upper()))["state"] == "completed"
+    assert ask(MemoryApp(), run_routes.RUN, task_id="none such").status == 404
+    assert ask(MemoryApp(), run_routes.RUNS, query={"cursor": "x"}).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "mode", "accept_missing"),
+    [
+        (None, "incremental", False),
+        ({}, "incremental", False),
+        ({"mode": None}, "incremental", False),
+        ({"mode": "incremental"}, "incremental", False),
+        ({"mode": "full"}, "full", False),
+        ({"mode": "full", "accept_missing": True}, "full", True),
+    ],
+)
+def test_a_sync_is_run_as_asked_for_within_an_http_answers_time(
+    body: Any, mode: str, accept_missing: bool
+) -> None:
+    app = MemoryApp()
+    answer = ask(app, sync_routes.SYNC, body=body)
+    assert (answer.status, read(answer)["success"], read(answer)["task_id"]) == (200, True, TASK_ID)
+    assert app.ran == [
+        {
+            "trigger": "http",
+            "mode": mode,
+            "accept_missing": accept_missing,
+            "invocation_id": "invocation",
+            "budget_s": 180.0,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"mode": "everything"},
+        {"mode": 1},
+        {"accept_missing": "yes"},
+        {"accept_missing": True},
+        {"mode": "incremental", "accept_missing": True},
+    ],
+)
+def test_a_sync_that_makes_no_sense_is_not_run(body: Any) -> None:
+    app = MemoryApp()
+    assert ask(app, sync_routes.SYNC, body=body).status == 400
+    assert not app.ran
+
+
+def test_a_sync_that_cannot_even_begin_answers_with_the_same_members() -> None:
+    app = MemoryApp(outcome=TryLater("The database is out of reach.", code="database_unavailable"))
+    answer = ask(app, sync_routes.SYNC)
+    body = read(answer)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
+    assert (body["success"], body["task_id"], body["fetched"]) == (False, None, 0)
+    assert (body["success_count"], body["skipped_reasons"]) == (0, {})
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    "state",
+    [
+        RunState.COMPLETED,
+        RunState.PARTIAL,
+        RunState.ALREADY_RUNNING,
+        RunState.FEATURE_DISABLED,
+    ],
+)
+def test_an_expected_outcome_of_the_timer_is_no_failure(state: RunState, late: bool) -> None:
+    app = MemoryApp(outcome=report(state))
+    sync_routes.run_on_schedule(lambda: app, is_late=late, invocation_id="invocation")
+    assert app.ran == [
+        {"trigger": "timer-late" if late else "timer", "invocation_id": "invocation"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (
+            report(
+                RunState.FAILED,
+                failure=Failure(
+                    kind=FailureKind.SIGN_IN, code="sign_in_needed", message="Sign in."
+                ),
+            ),
+            "sign_in_needed: Sign in.",
+        ),
+        (report(RunState.INTERRUPTED), "interrupted"),
+        (FixSetting("Apply the migration.", code="migration_missing"), "Apply the migration"),
+    ],
+)
+def test_a_failed_run_of_the_timer_is_a_failed_invocation(outcome: Any, says: str) -> None:
+    app = MemoryApp(outcome=outcome)
+    with pytest.raises(sync_routes.RunFailed, match=says):
+        sync_routes.run_on_schedule(lambda: app, is_late=False, invocation_id=None)
+
+
+def test_wrong_settings_are_a_failed_invocation_too() -> None:
+    def no_app() -> MemoryApp:
+        raise FixSetting("Wrong settings.", code="config_invalid")
+
+    with pytest.raises(sync_routes.RunFailed, match="config_invalid: Wrong settings"):
+        sync_routes.run_on_schedule(no_app, is_late=False, invocation_id=None)
+
+
+# -- Quarantine --------------------------------------------------------------------------------
+
+
+def entry(state: str = "open") -> QuarantineItem:
+    return QuarantineItem(
+        entry_id=7,
+        referral_id=None,
+        reason="not_a_date",
+        field="createdDateTime",
+        detail="text of 5 characters",
+        state=state,
+        task_id=TASK_ID,
+        first_seen_at=NOW,
+        settled_at=None,
+        raw_text='{"id": "x"}',
+    )
+
+
+def test_the_quarantine_shows_what_was_sent_on_demand_alone() -> None:
+    app = MemoryApp(reader=MemoryReader(entries=[entry(), entry("closed")]))
+    [shown] = read(ask(app, quarantine_routes.LIST))["entries"]
+    assert (shown["reason"], "raw_text" in shown) == ("not_a_date", False)
+    both = ask(app, quarantine_routes.LIST, query={"state": "any", "include_raw": "true"})
+    assert [found["raw_text"] for found in read(both)["entries"]] == ['{"id": "x"}'] * 2
+    assert ask(app, quarantine_routes.LIST, query={"state": "lost"}).status == 400
+
+
+def test_a_replay_is_a_run() -> None:
+    app = MemoryApp()
+    assert read(ask(app, quarantine_routes.REPLAY))["success"] is True
+    assert (app.ran[0]["mode"], app.ran[0]["budget_s"]) == ("replay", 180.0)
+    app.outcome = report(RunState.ALREADY_RUNNING)
+    assert ask(app, quarantine_routes.REPLAY, body={}).status == 409
+    assert ask(app, quarantine_routes.REPLAY, body={"mode": "full"}).status == 400
+
+
+# -- Sign-in -----------------------------------------------------------------------------------
+
+
+def test_a_sign_in_starts_with_a_code_and_is_asked_about_by_its_id() -> None:
+    app = MemoryApp()
+    started = ask(app, sign_in_routes.START, body={})
+    assert (started.status, read(started)["user_code"]) == (201, "F7KQ2M9XL")
+    asked = ask(app, sign_in_routes.POLL, id=read(started)["id"])
+    assert (asked.status, read(asked)["state"]) == (200, "pending")
+    assert app.sign_in.polls == [("abcdefgh1234", None)]
+
+
+def test_another_account_is_confirmed_by_name() -> None:
+    app = MemoryApp()
+    app.sign_in.progress = SignInProgress(state="completed", username="ada@partner.example")
+    body = {"id": "abcdefgh1234", "confirm_account": "ada@partner.example"}
+    answer = ask(app, sign_in_routes.START, body=body)
+    assert (answer.status, read(answer)["account"]) == (200, "ada@partner.example")
+    assert app.sign_in.polls == [("abcdefgh1234", "ada@partner.example")]
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        ({"confirm_account": "ada@partner.example"}, "confirm_account"),
+        ({"id": "../../token-cache"}, "id"),
+        ({"id": 7}, "id"),
+        ({"code": "x"}, "code"),
+    ],
+)
+def test_a_sign_in_that_makes_no_sense_is_refused(body: Any, parameter: str) -> None:
+    answer = ask(MemoryApp(), sign_in_routes.START, body=body)
+    assert (answer.status, read(answer)["parameter"]) == (400, parameter)
+
+
+def test_an_id_that_is_none_never_reaches_the_storage() -> None:
+    app = MemoryApp()
+    assert ask(app, sign_in_routes.POLL, id="../../token-cache").status == 400
+    assert not app.sign_in.polls
