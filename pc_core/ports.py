@@ -82,11 +82,8 @@ class Token:
     account: Account
 
 
-class Tokens(Protocol):
-    """Silent sign-in with the token cache."""
-
-    def forget(self) -> None:
-        """Look at the saved cache again with the next call, whatever is in memory."""
+class TokenSource(Protocol):
+    """Where a client's access tokens come from."""
 
     def token(self, *, refresh: bool = False, claims: str | None = None) -> Token:
         """A usable access token.
@@ -100,6 +97,13 @@ class Tokens(Protocol):
             TryLater: Entra or the storage is out of reach.
             FixSetting: the storage or its key is set up wrongly.
         """
+
+
+class Tokens(TokenSource, Protocol):
+    """Silent sign-in with the token cache."""
+
+    def forget(self) -> None:
+        """Look at the saved cache again with the next call, whatever is in memory."""
 
     def renewed_at(self) -> datetime | None:
         """When Entra last issued a refresh token; None if it never did or nothing is cached."""

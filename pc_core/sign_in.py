@@ -25,7 +25,7 @@ from pc_core.errors import (
     SignInState,
     TryLater,
 )
-from pc_core.ports import PartnerCenter, Token, Tokens
+from pc_core.ports import PartnerCenter, Token, Tokens, TokenSource
 
 if TYPE_CHECKING:
     from pc_core.entra import DeviceAnswer, DeviceCode, NewTokens
@@ -145,7 +145,7 @@ class SignIn:
         device_codes: DeviceCodes,
         flows: Flows,
         saved: SavedSignIn,
-        open_api: Callable[[Tokens], PartnerCenter],
+        open_api: Callable[[TokenSource], PartnerCenter],
         known_account: Callable[[], Account | None],
         save_status: Callable[[SignInStatus], object],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -369,7 +369,10 @@ class SignIn:
                 code="other_tenant",
             )
         api = self._open_api(NewToken(new.token))
-        api.first_page(order=None, top=1, budget=Budget(_PROOF_S))
+        try:
+            api.first_page(order=None, top=1, budget=Budget(_PROOF_S))
+        finally:
+            api.close()
 
     def _end(self, flow_id: str, etag: str, progress: SignInProgress) -> SignInProgress:
         """Keep the end, without any token, for whoever polls once more."""

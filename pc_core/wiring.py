@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pc_core.key_vault import KeyVault
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.plan import Rules
-    from pc_core.ports import Tokens
+    from pc_core.ports import TokenSource
     from pc_core.report import Report
     from pc_core.sign_in import SignIn
     from pc_core.store import Database, PostgresStore, Reader
@@ -54,7 +54,8 @@ class _part[T](cached_property[T]):  # noqa: N801 - used as a decorator
         if instance is None:
             return self
         with instance.building:
-            return super().__get__(instance, owner)
+            part: T = super().__get__(instance, owner)
+            return part
 
 
 class App:
@@ -266,7 +267,7 @@ class App:
 
         return _digest([str(RULES_VERSION), str(list_versions())], self.settings.own_domains)
 
-    def _partner_center(self, tokens: Tokens) -> PartnerCenterClient:
+    def _partner_center(self, tokens: TokenSource) -> PartnerCenterClient:
         from pc_core.partner_center.client import PartnerCenterClient
         from pc_core.partner_center.retry import RetryPolicy
 

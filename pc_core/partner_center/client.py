@@ -32,7 +32,7 @@ from pc_core.errors import (
 from pc_core.partner_center import links, refusals, retry
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.partner_center.transport import ExactAdapter
-from pc_core.ports import FetchedPage, Token, Tokens
+from pc_core.ports import FetchedPage, Token, TokenSource
 from pc_core.referral import parse_page
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -88,7 +88,7 @@ class PartnerCenterClient:
     def __init__(
         self,
         base_url: str,
-        tokens: Tokens,
+        tokens: TokenSource,
         *,
         request_timeout_s: float = 30.0,
         retry: RetryPolicy | None = None,

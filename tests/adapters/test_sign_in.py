@@ -15,7 +15,7 @@ from pc_core.entra import EntraConnection, EntraDeviceCodes, EntraTokens
 from pc_core.errors import SignInNeeded, SignInState, TryLater
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
-from pc_core.ports import Tokens
+from pc_core.ports import TokenSource
 from pc_core.sign_in import PendingSignIn, SignIn
 from pc_core.token_cache import FlowStore, TokenCacheBlob
 from tests.adapters.world import BLOB, SCOPE, FixedKeys
@@ -50,7 +50,7 @@ def open_page(
     """Makes instances that share storage and nothing else."""
     clients: list[PartnerCenterClient] = []
 
-    def open_api(tokens: Tokens) -> PartnerCenterClient:
+    def open_api(tokens: TokenSource) -> PartnerCenterClient:
         clients.append(
             PartnerCenterClient(
                 simulator.base_url,

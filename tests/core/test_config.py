@@ -25,8 +25,8 @@ def test_nothing_set_means_switched_off_with_the_documented_defaults() -> None:
     assert settings.sync_schedule == "0 */10 * * * *"
     assert settings.full_sync_every == timedelta(hours=24)
     assert settings.overlap == timedelta(minutes=15)
-    assert settings.directions == {"Incoming"}
-    assert settings.statuses == {"New", "Active"}
+    assert settings.directions == frozenset({"Incoming"})
+    assert settings.statuses == frozenset({"New", "Active"})
     assert settings.excluded_substatuses == {"Declined", "Lost", "Expired", "Error"}
     assert settings.token_cache_path == "partner-center/token-cache"
     assert settings.retention_days == 400
@@ -121,7 +121,7 @@ def test_a_star_admits_everything_and_an_empty_exclusion_excludes_nothing() -> N
     )
 
     assert settings.directions is None
-    assert settings.statuses == {"New", "Active", "Closed"}
+    assert settings.statuses == frozenset({"New", "Active", "Closed"})
     assert settings.excluded_substatuses == frozenset()
 
 

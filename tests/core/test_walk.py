@@ -12,6 +12,7 @@ from pc_core.progress import (
     Fingerprint,
     PendingHead,
     Sweep,
+    SweepReason,
     SyncState,
     from_ticks,
     to_ticks,
@@ -183,7 +184,7 @@ def test_a_refuted_order_is_asked_again_after_a_day() -> None:
     assert walk.head_is_worth_asking(replace(refuted, order_verdict="unproven"), NOW)
 
 
-def _open(state: SyncState, reason: walk.SweepReason) -> walk.Opened:
+def _open(state: SyncState, reason: SweepReason) -> walk.Opened:
     return walk.open_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
 
 
@@ -199,7 +200,7 @@ def _open(state: SyncState, reason: walk.SweepReason) -> walk.Opened:
     ],
 )
 def test_only_a_sweep_that_should_find_nothing_reports_drift(
-    reason: walk.SweepReason, drift_border: datetime | None
+    reason: SweepReason, drift_border: datetime | None
 ) -> None:
     opened = _open(SyncState(watermark_ticks=to_ticks(NOW)), reason)
 
@@ -218,7 +219,7 @@ def test_only_a_sweep_that_should_find_nothing_reports_drift(
     ],
 )
 def test_an_open_sweep_goes_on_unless_it_has_become_worthless(
-    reason: walk.SweepReason, begins: bool, again: bool
+    reason: SweepReason, begins: bool, again: bool
 ) -> None:
     sweep = Sweep(task_id="before", started_at=NOW - DAY, reason="due", next_link="here")
 
