@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dev import local_settings
 from dev.folders import CLONE
 from dev.services.host import HostProcess
 from dev.services.processes import Child, Supervisor, free_port
@@ -80,13 +79,11 @@ class App:
             )
             app = cls(url=host.url, api_key=None, is_func=False, child=host.child)
         else:
-            # Core Tools let a variable win over the file, and an empty one counts as not set.
-            left_out = {key: "" for key in local_settings.keys_of_user(CLONE) if key not in environ}
             child = supervisor.start(
                 "app",
                 [func, "start", "--port", str(port)],
                 log=state / "app" / "app.log",
-                environ={**environ, **left_out},
+                environ=environ,
                 show=show,
             )
             url = f"http://localhost:{port}"

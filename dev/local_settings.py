@@ -96,10 +96,15 @@ def for_live(clone: Path) -> dict[str, str]:
     return {**values, "HUNTER_PARTNER_CENTER_ENABLED": "true"}
 
 
-def environ_for(values: Mapping[str, str]) -> dict[str, str]:
-    """The environment for the app: its settings, over which HUNTER_ variables of this one win."""
+def environ_for(values: Mapping[str, str], clone: Path, *, live: bool) -> dict[str, str]:
+    """The environment for the app: its settings, over which HUNTER_ variables of this one win.
+
+    What the clone's local.settings.json names for real services is emptied unless `live`, since
+    app and `func` would read it where the environment leaves a setting open.
+    """
+    emptied = {} if live else dict.fromkeys(keys_of_user(clone), "")
     own = {key: value for key, value in os.environ.items() if key.startswith(PREFIX)}
-    return {**os.environ, **values, **own}
+    return {**os.environ, **emptied, **values, **own}
 
 
 def database_without_secrets(url: str) -> str:

@@ -29,6 +29,7 @@ DATABASE = "hunter"
 PORTS = {"postgres": 54329, "azurite": 10100, "simulator": 8443}
 WATCH_POLL_S = 0.5
 BUSY_RETRY_S = 2.0
+COMMAND_TIMEOUT_S = 120.0
 LONGEST_FIRST_SYNC_S = 1800.0
 SCHEDULE = "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"
 QUERIES = """\\
@@ -83,11 +84,16 @@ def _run(options: argparse.Namespace, state: Path, supervisor: Supervisor) -> in
         world = _live_world(state, supervisor)
     else:
         world = _local_world(state, supervisor, options.referrals)
-    environ = local_settings.environ_for(world.values)
+    environ = local_settings.environ_for(world.values, CLONE, live=options.live)
     _migrate(environ, ask_first=options.live)
     _sign_in(environ, interactive=options.live)
     with _app(options, state, supervisor, world, environ) as app:
-        succeeded = _first_sync(app)
+        answer = _first_sync(app)
+        if not options.live and _needs_sign_in(answer):
+            # The simulator has forgotten its sign-ins, say after a kill.
+            _sign_in(environ, interactive=False, again=True)
+            answer = _first_sync(app)
+        succeeded = _report(app, answer)
         if options.once:
             return 0 if succeeded else 1
         _show_what_to_try(app, world)
@@ -124,7 +130,12 @@ def _local_world(state: Path, supervisor: Supervisor, referrals: int) -> World:
         notes.append("Azure Storage for the token cache")
     with _step("Simulator") as notes:
         simulator = SimulatorProcess.start(
-            supervisor, state / "simulator", referrals=referrals, port=ports["simulator"]
+            supervisor,
+            state / "simulator",
+            referrals=referrals,
+            port=ports["simulator"],
+            keeps_state=True,
+            arguments=("--auto-approve-after-s", "1"),
         )
         ports["simulator"] = int(simulator.url.rpartition(":")[2])
         notes.append(f"{referrals} referrals at {simulator.url}")
@@ -192,15 +203,21 @@ def _azurite(state: Path, supervisor: Supervisor, ports: _Ports) -> Azurite:
 
 
 def _command(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pc_core", *arguments],
-        cwd=CLONE,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "pc_core", *arguments],
+            cwd=CLONE,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RunError(
+            f"python -m pc_core {arguments[0]} has not ended after {COMMAND_TIMEOUT_S:.0f} s."
+        ) from None
 
 
 def _fail(step: str, done: subprocess.CompletedProcess[str]) -> NoReturn:
@@ -231,9 +248,9 @@ def _agrees(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def _sign_in(environ: Mapping[str, str], *, interactive: bool) -> None:
+def _sign_in(environ: Mapping[str, str], *, interactive: bool, again: bool = False) -> None:
     with _step("Sign-in") as notes:
-        if _is_signed_in(environ):
+        if not again and _is_signed_in(environ):
             notes.append("still signed in")
             return
         if interactive:
@@ -249,11 +266,10 @@ def _sign_in(environ: Mapping[str, str], *, interactive: bool) -> None:
 
 def _is_signed_in(environ: Mapping[str, str]) -> bool:
     done = _command(environ, "status", "--json")
-    try:
-        status = json.loads(done.stdout)
-    except ValueError:
-        _fail("python -m pc_core status", done)
-    return bool(status["sign_in"]["state"] == "ok")
+    with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+        state = json.loads(done.stdout.splitlines()[-1])["sign_in"]["state"]
+        return state in {"ok", "transient"}
+    return False
 
 
 # The app
@@ -283,21 +299,33 @@ def _app(
         yield app
 
 
-def _first_sync(app: App) -> bool:
+def _needs_sign_in(answer: AppAnswer) -> bool:
+    return answer.status == 503 and _code(answer) == "sign_in_needed"
+
+
+def _code(answer: AppAnswer) -> str:
+    error = answer.content.get("error")
+    return str(answer.content.get("code") or (error.get("code") if isinstance(error, dict) else ""))
+
+
+def _first_sync(app: App) -> AppAnswer:
     began_s = time.monotonic()
     _say("\nFirst sync …")
     while True:
         answer = app.sync()
         waited_s = time.monotonic() - began_s
-        is_busy = answer.status == 409 and answer.content.get("code") == "already_running"
+        is_busy = answer.status == 409 and _code(answer) == "already_running"
         if waited_s > LONGEST_FIRST_SYNC_S or not (is_busy or answer.status == 202):
-            break
+            return answer
         if is_busy:
             time.sleep(BUSY_RETRY_S)
         else:
             _say(f"  so far: {_counts(answer)}")
+
+
+def _report(app: App, answer: AppAnswer) -> bool:
     if answer.status == 200 and answer.content.get("success") is True:
-        _say(f"  done in {waited_s:.1f} s: {_counts(answer)}")
+        _say(f"  {_counts(answer)}")
         return True
     _say(f"  It did not succeed: HTTP {answer.status}\n    {json.dumps(answer.content)[:1000]}")
     _say(f"  The app's log says more: {app.log}")
@@ -305,15 +333,13 @@ def _first_sync(app: App) -> bool:
 
 
 def _counts(answer: AppAnswer) -> str:
-    content = answer.content
-    result = content.get("result")
-    counts = result if isinstance(result, dict) else content
+    counts = answer.content
     names = ("fetched", "inserted", "updated", "unchanged", "skipped", "quarantined")
     text = ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name) is not None)
     reasons = counts.get("skipped_reasons")
     if isinstance(reasons, dict) and reasons:
         text += " (" + ", ".join(f"{key} {value}" for key, value in sorted(reasons.items())) + ")"
-    return text or json.dumps(content)
+    return f"{text}; {counts.get('duration_s')} s"
 
 
 def _show_what_to_try(app: App, world: World) -> None:

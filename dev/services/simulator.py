@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,13 @@ class SimulatorProcess:
         referrals: int = 400,
         seed: int = 1,
         port: int = 0,
+        keeps_state: bool = False,
         arguments: tuple[str, ...] = (),
     ) -> "SimulatorProcess":
         """Start it with its files in `folder`, on `port` when that is free.
+
+        With `keeps_state` it goes on with the referrals and sign-ins of its last time, unless it
+        had another number of referrals or another seed then.
 
         Raises:
             ServiceError: it did not start.
@@ -46,6 +51,7 @@ class SimulatorProcess:
             *("--referrals", str(referrals)),
             *("--seed", str(seed)),
             *("--exit-with-parent", str(os.getpid())),
+            *(("--state-dir", str(_state(folder, referrals, seed))) if keeps_state else ()),
             *arguments,
         ]
         child = supervisor.start("simulator", command, log=folder / "simulator.log")
@@ -58,6 +64,15 @@ class SimulatorProcess:
             ca_file=ca_file,
             child=child,
         )
+
+
+def _state(folder: Path, referrals: int, seed: int) -> Path:
+    state = folder / f"state-{referrals}-{seed}"
+    for other in folder.glob("state-*"):
+        if other != state:
+            shutil.rmtree(other)
+    state.mkdir(mode=0o700, exist_ok=True)
+    return state
 
 
 def _is_complete(port_file: Path) -> bool:
