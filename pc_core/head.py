@@ -43,17 +43,15 @@ def read_head(run: Run) -> bool:
 
 
 def _set_watermark(run: Run, first: Page) -> bool:
-    """The very first head is one page; all that is older is the first sweep's."""
+    """The very first head only looks at one page: its rows are the first sweep's, like all."""
     if not walk.head_step(first.updated, last_ticks=None, stop_ticks=None).in_order:
-        run.save_page(first, state=run.state)
         return _refute(run, why="ignored")
     if not first.items:
         _refuse_empty_list(run)
     now = run.now()
     newest = walk.newest_change(first.updated, first.served_at)
-    run.save_page(
-        first,
-        state=replace(run.state, watermark_ticks=newest, last_success_at=now, order_checked_at=now),
+    run.save_state(
+        replace(run.state, watermark_ticks=newest, last_success_at=now, order_checked_at=now)
     )
     return True
 
@@ -183,9 +181,7 @@ class _HeadWalk:
     def _begin_again(self, refused: LinkRefused) -> None:
         self._restarts += 1
         self._run.save_state(replace(self._run.state, head=self._place(None)))
-        events.emit("partner_center_walk_restarted", walk="head", restarts=self._restarts)
-        if self._restarts >= walk.RESTARTS_BEFORE_FAILURE:
-            raise cannot_finish("what changed", self._restarts) from refused
+        self._run.note_restart("what changed", self._restarts, refused)
 
     def _end(self) -> bool:
         """Move the watermark, with the verdict on the order, in one transaction."""

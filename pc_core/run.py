@@ -16,6 +16,7 @@ from pc_core.budget import Budget
 from pc_core.errors import (
     FixSetting,
     LeaseLost,
+    LinkRefused,
     NonsenseAnswer,
     OperatorNeeded,
     PartnerCenterSyncError,
@@ -74,6 +75,8 @@ class Run:
         full_sync_every: how often a sweep begins.
         page_size: the `$top` to ask for; None: the server's own page.
         accept_missing: an operator has said that rows may be gone, however many.
+        full_time_s: what the run may use when a walk keeps being cut off; None: no more than
+            its budget, because a caller waits.
         now: aware UTC.
     """
 
@@ -88,6 +91,7 @@ class Run:
     full_sync_every: timedelta
     page_size: int | None
     accept_missing: bool
+    full_time_s: float | None
     now: Callable[[], datetime]
     _ahead: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch-ahead")
@@ -231,6 +235,22 @@ class Run:
             self.report, watermark_at=None if watermark is None else from_ticks(watermark)
         )
         return self.report
+
+    def note_restart(self, what: str, restarts: int, refused: LinkRefused) -> None:
+        """Take note that a walk begins again because its link died.
+
+        Raises:
+            OperatorNeeded: it has happened too often.
+        """
+        events.emit("partner_center_walk_restarted", walk=what, restarts=restarts)
+        if restarts >= walk.RESTARTS_BEFORE_FAILURE:
+            raise cannot_finish(what, restarts) from refused
+        self.grant_time(restarts)
+
+    def grant_time(self, restarts: int) -> None:
+        """Let a walk that keeps being cut off use all the time that the platform gives."""
+        if self.full_time_s is not None and restarts >= walk.RESTARTS_BEFORE_FULL_TIME:
+            self.budget.extend(self.full_time_s)
 
     def head_completed(self) -> None:
         """Note in the report that everything new has been read."""

@@ -13,7 +13,7 @@ from pc_core import events, walk
 from pc_core.errors import BudgetEnded, LinkRefused, OperatorNeeded, OrderRefused
 from pc_core.ports import SWEEP
 from pc_core.progress import Sweep, SyncState
-from pc_core.run import Page, Run, cannot_finish, empty_list, pages_repeat
+from pc_core.run import Page, Run, empty_list, pages_repeat
 
 _IDS_AT_A_TIME = 10
 
@@ -132,9 +132,7 @@ def _note_restart(run: Run, refused: LinkRefused) -> None:
     sweep = _from_start(_current(run))
     sweep = replace(sweep, restarts=sweep.restarts + 1)
     run.save_state(replace(run.state, sweep=sweep))
-    events.emit("partner_center_walk_restarted", walk="sweep", restarts=sweep.restarts)
-    if sweep.restarts >= walk.RESTARTS_BEFORE_FAILURE:
-        raise cannot_finish("all referrals", sweep.restarts) from refused
+    run.note_restart("all referrals", sweep.restarts, refused)
 
 
 def _refuse_empty_list(run: Run) -> None:

@@ -178,6 +178,7 @@ class Sync:
             full_sync_every=self.full_sync_every,
             page_size=self.page_size,
             accept_missing=request.accept_missing,
+            full_time_s=self.full_time_s if request.trigger.startswith("timer") else None,
             now=self.now,
         )
 
@@ -187,8 +188,7 @@ class Sync:
             return
         account = self._sign_in()
         self._notice_changes(run, account)
-        if request.trigger.startswith("timer") and walk.time_need(run.state) == "full":
-            run.budget.extend(self.full_time_s)
+        run.grant_time(walk.restarts(run.state))
         if read_head(run):
             run.head_completed()
         recompute_rows(run)

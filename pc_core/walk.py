@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal
 
 from pc_core.progress import Fingerprint, Sweep, SweepReason, SyncState, to_ticks
 
@@ -287,12 +286,6 @@ def judge_missing(*, present: int, open_: int, gone: int, accepted: bool) -> Mis
     return Missing.CHECK if open_ else Missing.MARK
 
 
-TimeNeed = Literal["normal", "full"]
-
-
-def time_need(state: SyncState) -> TimeNeed:
-    """Whether a walk that keeps being cut off may use all the time the platform gives."""
-    restarts = max(
-        state.head.restarts if state.head else 0, state.sweep.restarts if state.sweep else 0
-    )
-    return "full" if restarts >= RESTARTS_BEFORE_FULL_TIME else "normal"
+def restarts(state: SyncState) -> int:
+    """How often the walk in progress had to begin again."""
+    return max(state.head.restarts if state.head else 0, state.sweep.restarts if state.sweep else 0)

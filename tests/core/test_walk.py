@@ -278,15 +278,13 @@ def test_many_rows_gone_wait_for_an_operator(
     assert walk.judge_missing(present=present, open_=open_, gone=gone, accepted=accepted) is verdict
 
 
-@pytest.mark.parametrize(("restarts", "need"), [(0, "normal"), (1, "normal"), (2, "full")])
-def test_a_walk_that_keeps_being_cut_off_may_use_all_the_time(restarts: int, need: str) -> None:
-    head = PendingHead(
-        stop_ticks=0, newest_ticks=1, next_link=None, last_ticks=None, restarts=restarts
-    )
-    sweep = Sweep(task_id="t", started_at=NOW, reason="due", restarts=restarts)
+def test_restarts_of_either_walk_count() -> None:
+    head = PendingHead(stop_ticks=0, newest_ticks=1, next_link=None, last_ticks=None, restarts=2)
+    sweep = Sweep(task_id="t", started_at=NOW, reason="due", restarts=1)
 
-    assert walk.time_need(SyncState(head=head)) == need
-    assert walk.time_need(SyncState(sweep=sweep)) == need
+    assert walk.restarts(SyncState()) == 0
+    assert walk.restarts(SyncState(sweep=sweep)) == 1
+    assert walk.restarts(SyncState(head=head, sweep=sweep)) == 2
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001
