@@ -5,6 +5,7 @@ loaded before it is needed.
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
@@ -19,13 +20,23 @@ from pc_core.web import (
     status_routes,
     sync_routes,
 )
-from pc_core.web.door import open_app, serve
+from pc_core.web.door import serve
 from pc_core.web.exchange import Route
+
+if TYPE_CHECKING:
+    from pc_core.wiring import App
 
 logging.getLogger("azure").setLevel(logging.WARNING)
 
 # Access is decided by pc_core.web.access, for every route, by the role that the route names.
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+def open_app() -> "App":
+    """The worker's app, built from its settings when it is first asked for."""
+    from pc_core import wiring
+
+    return wiring.app()
 
 
 @app.timer_trigger(

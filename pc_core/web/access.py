@@ -124,7 +124,7 @@ def refuse_host(headers: Mapping[str, str], *, known_hosts: Collection[str]) -> 
     host = _host_name(headers.get("host", ""))
     if not host:
         return Refusal(status=400, code="host_missing", detail="The Host header is missing.")
-    if host in _LOOPBACK or host in {known.strip().rstrip(".").lower() for known in known_hosts}:
+    if host in _LOOPBACK or host in {_host_name(known) for known in known_hosts}:
         return None
     return Refusal(
         status=421,

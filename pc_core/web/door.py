@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 _ANYONE = Caller(role=Role.NONE, standing="closed")
 
 
-def open_app() -> App:
-    """The worker's app, built from its settings when it is first asked for.
-
-    Raises:
-        FixSetting: naming every wrong setting.
-    """
-    from pc_core import wiring
-
-    return wiring.app()
-
-
 def serve(
     req: func.HttpRequest,
     route: Route,

@@ -177,7 +177,7 @@ def test_a_role_that_is_missing_is_refused_with_the_way_in(
     ],
 )
 def test_only_our_own_names_are_answered(host: str, expected: int | None) -> None:
-    known = {"app.azurewebsites.net", "Referrals.partner.example"}
+    known = {"app.azurewebsites.net:443", "Referrals.partner.example"}
     refusal = refuse_host({"host": host}, known_hosts=known)
     assert (refusal and refusal.status) == expected
 

@@ -165,7 +165,7 @@ def test_the_host_keeps_the_runbooks_addresses_and_every_line_that_alerts_need()
 
 def test_the_example_settings_name_every_setting_and_hold_its_default_or_nothing() -> None:
     values = read_json("local.settings.example.json")["Values"]
-    assert {key for key in iter(Settings.keys()) if key.startswith("HUNTER_")} == {
+    assert {key for key in (*Settings.keys(),) if key.startswith("HUNTER_")} == {
         key for key in values if key.startswith("HUNTER_")
     }
     assert values["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"

@@ -148,6 +148,11 @@ export async function quarantineDialog({ done }) {
 
 // -- Sign-in to Partner Center ----------------------------------------------------------------
 
+// Only an address that a browser may open safely becomes a link; plain http is for this machine.
+function webAddress(address) {
+  return /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(address) ? address : null;
+}
+
 export async function signInDialog({ done }) {
   let timer = null;
   let over = false;
@@ -161,7 +166,7 @@ export async function signInDialog({ done }) {
     element("p", {}, text("sign_in_hint")),
     element("div", { class: "code" }, flow.user_code),
     element("div", { class: "dialog-actions" }, copyButton(text("copy"), flow.user_code),
-      element("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer", href: /^https:\/\//.test(flow.verification_uri) ? flow.verification_uri : null }, text("sign_in_open"))),
+      element("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer", href: webAddress(flow.verification_uri) }, text("sign_in_open"))),
     element("p", { class: "quiet" }, flow.verification_uri), state);
 
   function show(answer) {

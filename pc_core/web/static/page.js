@@ -4,7 +4,7 @@ import { call, forgetKey, hasKey } from "./api.js";
 import { askForKey, acceptDialog, quarantineDialog, referralDialog, runsDialog, signInDialog } from "./dialogs.js";
 import { element, fill, find } from "./dom.js";
 import * as table from "./table.js";
-import { clock, has, language, number, relative, setLanguage, text, utc } from "./texts.js";
+import { clock, day, has, language, number, relative, setLanguage, text, utc } from "./texts.js";
 
 const slow = 10000;
 const quick = 1000;
@@ -106,6 +106,11 @@ function leave() {
   location.reload();
 }
 
+function dueAt(instant) {
+  const isFar = new Date(instant).getTime() - Date.now() > 20 * 3600 * 1000;
+  return isFar ? day(instant) : clock(instant);
+}
+
 function showWords(level) {
   const alarms = status?.alarms ?? [];
   const failing = alarms.find((alarm) => alarm.level === level) ?? null;
@@ -113,7 +118,7 @@ function showWords(level) {
   if (!status) { fill(find("#status-times"), door?.hint ?? ""); return; }
   fill(find("#status-times"),
     element("span", { title: utc(status.last_success_at) }, status.last_success_at ? text("last_success", { when: relative(status.last_success_at) }) : text("no_success")),
-    status.next_due_at && status.enabled ? [" · ", element("span", { title: utc(status.next_due_at) }, text("next_due", { when: `${clock(status.next_due_at)} (${relative(status.next_due_at)})` }))] : null,
+    status.next_due_at && status.enabled ? [" · ", element("span", { title: utc(status.next_due_at) }, text("next_due", { when: `${dueAt(status.next_due_at)} (${relative(status.next_due_at)})` }))] : null,
     status.last_sweep_at ? [" · ", element("span", { title: utc(status.last_sweep_at) }, text("last_sweep", { when: relative(status.last_sweep_at) }))] : null);
 }
 

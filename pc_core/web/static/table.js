@@ -86,7 +86,11 @@ export async function load({ quiet = false } = {}) {
   asked.set("limit", String(pageSize));
   const cursor = cursors.at(-1);
   if (cursor) asked.set("cursor", cursor);
-  if (!quiet) find("#table-frame").setAttribute("aria-busy", "true");
+  if (!quiet) {
+    find("#table-frame").setAttribute("aria-busy", "true");
+    find("#page-back").disabled = true;
+    find("#page-on").disabled = true;
+  }
   let answer;
   try {
     answer = await call(`referrals?${asked}`, { signal: mine.signal });
