@@ -8,6 +8,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pc_core import config, events
@@ -28,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the command line asks, print the answer, return the exit code."""
     _listen(progress=not arguments.json, log=arguments.log)
     try:
-        code, plain, text = _COMMANDS[arguments.command](_app(), arguments)
+        with closing(_app()) as app:
+            code, plain, text = _COMMANDS[arguments.command](app, arguments)
     except PartnerCenterSyncError as error:
         code = WRONG_SETTING if isinstance(error, FixSetting) else FAILURE
         plain = {"success": False, "error": {"code": error.code, "message": str(error)}}
@@ -36,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         code, plain, text = FAILURE, {"success": False, "error": {"code": "stopped"}}, "Stopped."
     if arguments.json:
-        print(json.dumps(plain, ensure_ascii=False, default=str))
+        print(json.dumps(plain, ensure_ascii=False, default=_plain))
     else:
         print(text, file=sys.stdout if code == SUCCESS else sys.stderr)
     return code
@@ -157,12 +160,18 @@ def _status(app: App, _: argparse.Namespace) -> Answer:
     return SUCCESS, {"success": True, **status}, text
 
 
+def _plain(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
 def _words(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
         return ", ".join(f"{name}={_words(inner)}" for name, inner in value.items()) or "-"
-    return str(value)
+    if isinstance(value, list):
+        return "; ".join(_words(each) for each in value) or "-"
+    return _plain(value)
 
 
 def _erase(app: App, arguments: argparse.Namespace) -> Answer:

@@ -127,6 +127,11 @@ class App:
 
         return describe(self.reader.facts(), self._expected, _now())
 
+    def close(self) -> None:
+        """Give the connections back; a later call opens new ones."""
+        if "database" in self.__dict__:
+            self.database.close()
+
     def operator_key(self) -> str | None:
         """The key that makes an operator where App Service Authentication is off."""
         if self._key_vault is not None:
