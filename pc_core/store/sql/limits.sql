@@ -17,10 +17,14 @@ SET LOCAL idle_in_transaction_session_timeout = '30s';
 SET LOCAL TimeZone = 'UTC'
 
 -- name: begin_reading
+-- Listings are many and short: compiling or parallel workers would cost more than they save.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '20s';
 SET LOCAL idle_in_transaction_session_timeout = '30s';
+SET LOCAL jit = off;
+SET LOCAL max_parallel_workers_per_gather = 0;
+SET LOCAL work_mem = '16MB';
 SET LOCAL TimeZone = 'UTC'
 
 -- name: begin_reading_much
