@@ -63,6 +63,18 @@ def test_the_readme_lists_every_route_and_no_other() -> None:
     assert listed == served
 
 
+def test_the_readme_explains_codes_that_exist() -> None:
+    explained = {
+        code for row in table_under("When it breaks") for code in re.findall(r"`([a-z_]+)`", row[0])
+    }
+    written = "".join(
+        path.read_text(encoding="utf-8") for path in (CLONE / "pc_core").rglob("*.py")
+    )
+
+    assert len(explained) > 15
+    assert {code for code in explained if f'"{code}"' not in written} == set()
+
+
 def test_the_changelog_knows_this_version() -> None:
     changelog = (CLONE / "CHANGELOG.md").read_text(encoding="utf-8")
 
