@@ -17,10 +17,13 @@ DESCRIPTION = "Run, test or measure the Partner Center sync on this machine."
 
 TEST_HELP = """\
 usage: python3 -m dev test [pytest arguments]
+       python3 -m dev test --mutants [WORD ...]
 
 Without arguments: everything that CI runs, that is format, lint, types, import rules and all
 tests. With arguments: only pytest, with those arguments, as in
     python3 -m dev test tests/dev -x -k timers
+With --mutants: break the code in the ways that tests/promise/mutants lists and see the named
+tests fail; words choose among them.
 
 Tests that need Chromium, PgBouncer or a PostgreSQL with TLS are left out where the program is
 missing, and the summary names the line that installs it. With CI=true that is a failure.

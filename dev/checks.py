@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev import mutants
 from dev.folders import CLONE
 from dev.services.azurite import ensure_installed
 from dev.services.processes import ServiceError
@@ -42,7 +43,10 @@ STATIC: tuple[Step, ...] = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run every check, or only pytest when there are arguments for it; returns the exit code."""
+    """Run every check, or only pytest when there are arguments for it; returns the exit code.
+
+    `--mutants` replays the deliberate damage instead; see `mutants`.
+    """
     is_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     missing = [program for program in PROGRAMS if not program.is_there()]
     try:
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     except ServiceError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    if arguments and arguments[0] == "--mutants":
+        return mutants.main(arguments[1:])
     steps = [] if arguments else list(STATIC)
     steps.append(_pytest(arguments, missing))
     results = [_run(step) for step in steps]
