@@ -6,6 +6,7 @@ Standard library only, Python 3.9 or newer, until it has restarted itself in the
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from dev import bootstrap, folders
 
 DESCRIPTION = "Run, test or measure the Partner Center sync on this machine."
+
+MODULES = {"run": "dev.run", "test": "dev.checks", "bench": "dev.bench"}
 
 TEST_HELP = """\
 usage: python3 -m dev test [pytest arguments]
@@ -89,7 +92,7 @@ def _restart_inside(python: Path, argv: list[str]) -> int:
     command = [str(python), "-m", "dev", *argv]
     environ = bootstrap.clean_environ()
     sys.stdout.flush()
-    if sys.platform != "win32":
+    if os.name == "posix":
         os.execve(command[0], command, environ)  # noqa: S606 - a restart needs no shell
     with subprocess.Popen(command, env=environ) as child:
         while True:
@@ -113,17 +116,8 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped; the set-up goes on where it can with the next run.", file=sys.stderr)
         return 130
-    if options.command == "run":
-        from dev import run
-
-        return run.main(options)
-    if options.command == "test":
-        from dev import checks
-
-        return checks.main(extra)
-    from dev import bench
-
-    return bench.main(extra)
+    work = importlib.import_module(MODULES[options.command])
+    return int(work.main(options if options.command == "run" else extra))
 
 
 if __name__ == "__main__":

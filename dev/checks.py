@@ -15,6 +15,7 @@ from dev.services.processes import ServiceError
 from dev.system_programs import PROGRAMS, Program
 
 EXIT_NO_TESTS = 5  # pytest's
+MOST_WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _pytest(arguments: Sequence[str], missing: Sequence[Program]) -> Step:
     command = ["pytest"]
+    if not arguments:
+        # By file, since fixtures start servers per module; more workers than that only wait.
+        workers = min(os.cpu_count() or 1, MOST_WORKERS)
+        command += ["--numprocesses", str(workers), "--dist", "loadfile"]
     given = list(arguments)
     if missing:
         left_out = " and ".join(f"not {program.marker}" for program in missing)

@@ -16,6 +16,7 @@ from dev.services.simulator import SimulatorProcess
 
 NAME = "local.settings.json"
 PREFIX = "HUNTER_"
+DIGEST = "generated-settings.sha256"
 SCHEDULE_DEFAULT = "0 */10 * * * *"
 NEEDED_LIVE = ("HUNTER_PARTNER_CENTER_CLIENT_ID", "HUNTER_PARTNER_CENTER_TENANT_ID")
 
@@ -66,13 +67,17 @@ def lacks_storage(values: Mapping[str, str]) -> bool:
     return not any(key.startswith("AzureWebJobsStorage__") for key in values)
 
 
-def for_live(clone: Path) -> dict[str, str]:
-    """The values of the clone's local.settings.json.
+def for_live(clone: Path, local_state: Path) -> dict[str, str]:
+    """The values of the clone's local.settings.json, over which HUNTER_ variables win.
+
+    A file that a killed local run has left counts as none.
 
     Raises:
         MissingSettings: there is no such file, or it lacks what only the user can know.
     """
     path = clone / NAME
+    if path.exists() and _was_generated(path, local_state / DIGEST):
+        path.unlink()
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         values = {str(key): str(value) for key, value in content["Values"].items()}
@@ -85,7 +90,8 @@ def for_live(clone: Path) -> dict[str, str]:
         raise MissingSettings(
             f'{path} is not in the format of Core Tools: {{"IsEncrypted": false, "Values": {{…}}}}.'
         ) from None
-    missing = [key for key in NEEDED_LIVE if not (os.environ.get(key) or values.get(key))]
+    values |= _own_variables()
+    missing = [key for key in NEEDED_LIVE if not values.get(key)]
     if not lacks_storage(values) and not (
         values.get("HUNTER_TOKEN_CACHE_KEY") or values.get("HUNTER_KEY_VAULT_URL")
     ):
@@ -103,8 +109,11 @@ def environ_for(values: Mapping[str, str], clone: Path, *, live: bool) -> dict[s
     app and `func` would read it where the environment leaves a setting open.
     """
     emptied = {} if live else dict.fromkeys(keys_of_user(clone), "")
-    own = {key: value for key, value in os.environ.items() if key.startswith(PREFIX)}
-    return {**os.environ, **emptied, **values, **own}
+    return {**os.environ, **emptied, **values, **_own_variables()}
+
+
+def _own_variables() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith(PREFIX)}
 
 
 def database_without_secrets(url: str) -> str:
@@ -119,7 +128,7 @@ def generated(clone: Path, state: Path, values: Mapping[str, str]) -> Iterator[N
 
     The file is removed at the end. One that a killed run has left is recognised by its digest.
     """
-    path, digest_file = clone / NAME, state / "generated-settings.sha256"
+    path, digest_file = clone / NAME, state / DIGEST
     if path.exists() and not _was_generated(path, digest_file):
         yield
         return

@@ -149,7 +149,7 @@ def _local_world(state: Path, supervisor: Supervisor, referrals: int) -> World:
 
 
 def _live_world(state: Path, supervisor: Supervisor) -> World:
-    values = local_settings.for_live(CLONE)
+    values = local_settings.for_live(CLONE, state.with_name("local"))
     _say("Real services, as named in local.settings.json")
     ports = _Ports(state / "ports.json")
     psql = None
