@@ -64,7 +64,8 @@ def main(options: argparse.Namespace) -> int:
                 try:
                     return _run(options, state, supervisor)
                 finally:
-                    _say("\nStopping …")
+                    if supervisor.has_children:
+                        _say("\nStopping …")
         except (RunError, ServiceError, MissingSettings) as error:
             _complain(str(error))
             return 1

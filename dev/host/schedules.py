@@ -9,6 +9,7 @@ from dev.host.errors import HostError
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+NO_NUMBER = -1
 FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("second", 0, 59, ()),
     ("minute", 0, 59, ()),
@@ -98,25 +99,28 @@ def _element(
         raise HostError(f"The schedule {text!r} has {element!r} for the {field}.")
     base, step = found.groups()
     numbers = [] if base == "*" else [_number(part, names) for part in base.split("-")]
-    if any(number is None or not lowest <= number <= highest for number in numbers):
+    if not all(lowest <= number <= highest for number in numbers):
         raise HostError(
             f"The schedule {text!r} has {element!r} for the {field}; "
             f"it must lie between {lowest} and {highest}."
         )
-    if len(numbers) == 2 and numbers[0] > numbers[1]:  # type: ignore[operator]
+    first, last = (numbers[0], numbers[-1]) if numbers else (lowest, highest)
+    if step is not None and len(numbers) == 1:
+        last = highest
+    if first > last:
         raise HostError(f"The schedule {text!r} has a backward range for the {field}: {element}.")
     if step is not None and int(step) == 0:
         raise HostError(f"The schedule {text!r} has a step of zero for the {field}.")
-    plain = "*" if base == "*" else "-".join(str(number) for number in numbers)
-    if step is not None and len(numbers) == 1:
-        plain += f"-{highest}"
-    return plain if step is None else f"{plain}/{step}"
+    if element == "*":
+        return "*"
+    # Every value by itself: croniter reads a range of one value, such as 59-59, as all values.
+    return ",".join(str(number) for number in range(first, last + 1, int(step or 1)))
 
 
-def _number(text: str, names: tuple[str, ...]) -> int | None:
+def _number(text: str, names: tuple[str, ...]) -> int:
     if text.isdecimal() and text.isascii():
         return int(text)
     short = text.lower()[:3]
     if short not in names:
-        return None
+        return NO_NUMBER
     return names.index(short) + (1 if names is MONTHS else 0)

@@ -162,6 +162,11 @@ class Supervisor:
             _record(self.records, child).write_text(json.dumps(record), encoding="utf-8")
         return child
 
+    @property
+    def has_children(self) -> bool:
+        """Whether anything that it started has not been stopped."""
+        return bool(self._children)
+
     def first_dead(self) -> Child | None:
         """A child that has ended by itself, if there is one."""
         return next((child for child in self._children if child.process.poll() is not None), None)

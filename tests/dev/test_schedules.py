@@ -19,6 +19,8 @@ NOON = datetime(2026, 1, 15, 12, 0, 30, tzinfo=UTC)  # a Thursday
         ("*/10 * * * *", datetime(2026, 1, 15, 12, 10, tzinfo=UTC)),
         ("*/20 * * * * *", datetime(2026, 1, 15, 12, 0, 40, tzinfo=UTC)),
         ("5/20 * * * * *", datetime(2026, 1, 15, 12, 0, 45, tzinfo=UTC)),
+        ("0 59/1 * * * *", datetime(2026, 1, 15, 12, 59, tzinfo=UTC)),
+        ("0 5-5,45 * * * *", datetime(2026, 1, 15, 12, 5, tzinfo=UTC)),
         ("0 30 9 * Jan Mon-Fri", datetime(2026, 1, 16, 9, 30, tzinfo=UTC)),
         ("0 0 0 * * Sunday", datetime(2026, 1, 18, tzinfo=UTC)),
         ("0 0 0 13 * Fri", datetime(2026, 2, 13, tzinfo=UTC)),
