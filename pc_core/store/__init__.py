@@ -2,6 +2,7 @@
 
 from pc_core.store.cursors import ForeignCursor
 from pc_core.store.listing import (
+    ATTENTION,
     COUNTED_UP_TO,
     SORT_KEYS,
     SUMMARY_COLUMNS,
@@ -14,18 +15,23 @@ from pc_core.store.pool import Database, entra_password
 from pc_core.store.postgres import PostgresStore
 from pc_core.store.reader import (
     Change,
+    Company,
     QuarantineItem,
     QuarantinePage,
     Reader,
     ReferralDetail,
     RunPage,
+    Statistics,
+    Week,
 )
 
 __all__ = [
+    "ATTENTION",
     "COUNTED_UP_TO",
     "SORT_KEYS",
     "SUMMARY_COLUMNS",
     "Change",
+    "Company",
     "Database",
     "ForeignCursor",
     "PostgresStore",
@@ -38,5 +44,7 @@ __all__ = [
     "ReferralSummary",
     "RunPage",
     "Sort",
+    "Statistics",
+    "Week",
     "entra_password",
 ]

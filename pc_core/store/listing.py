@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -32,8 +32,28 @@ _MIN_BEGINNING: Final = 2
 SortKey = Literal["updated", "created", "expires", "company", "deal_value", "synced"]
 Order = Literal["asc", "desc"]
 Missing = Literal["any", "no", "only"]
+Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
+"""What needs a person: see `ReferralFilter.attention`."""
 
 SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
+ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
+
+_OPEN: Final = b"r.status IN ('New', 'Active') AND r.missing_since IS NULL"
+# Each has its index: 0001 (expires, created) or 0002 with these very words.
+_ATTENTION: Final[dict[Attention, bytes]] = {
+    "expiring": b"r.status = 'New' AND r.missing_since IS NULL AND r.expires_at >= %(as_of)s"
+    b" AND r.expires_at <= %(as_of)s::timestamptz + interval '3 days'",
+    # What was created long before was not new: a first sync or another filter brought it.
+    "new": _OPEN + b" AND r.first_seen_at >= %(seen_since)s"
+    b" AND r.pc_created_at >= %(seen_since)s::timestamptz - interval '14 days'",
+    "no_domain": b"r.domain IS NULL AND " + _OPEN,
+    "incomplete": b"r.referral_type = 'co-sell' AND " + _OPEN + b" AND (r.deal_value IS NULL"
+    b" OR r.currency IS NULL OR r.closing_at IS NULL OR r.company_name IS NULL"
+    b" OR r.customer_country IS NULL)",
+    "won_early": b"r.referral_type = 'co-sell' AND r.substatus = 'Won'"
+    b" AND r.closed_at - r.pc_created_at < interval '72 hours'"
+    b" AND r.closed_at >= %(as_of)s::timestamptz - interval '30 days'",
+}
 
 _SORT_COLUMNS: Final[dict[SortKey, tuple[bytes, bytes]]] = {
     "updated": (b"pc_updated_at", b"timestamptz"),
@@ -69,6 +89,11 @@ class ReferralFilter:
         expiring_within_days: not expired yet, but within so many days.
         domain_missing: only those without a domain.
         missing: whether those that Partner Center no longer knows are shown.
+        attention: what needs a person. expiring: unanswered, and expires within 3 days; new: open,
+            and first seen since `seen_since`; no_domain: open without one; incomplete: an open
+            co-sell deal without value, currency, closing date, company or country; won_early: a
+            co-sell deal won within 72 hours of its creation, in the last 30 days.
+        seen_since: for `new`; a day ago if not given.
     """
 
     type: tuple[str, ...] = ()
@@ -82,6 +107,8 @@ class ReferralFilter:
     expiring_within_days: int | None = None
     domain_missing: bool = False
     missing: Missing = "any"
+    attention: Attention | None = None
+    seen_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +284,9 @@ def _conditions(found: ReferralFilter, as_of: datetime) -> tuple[list[bytes], di
         conditions.append(
             b"r.missing_since IS NULL" if found.missing == "no" else b"r.missing_since IS NOT NULL"
         )
+    if found.attention is not None:
+        conditions.append(_ATTENTION[found.attention])
+        values |= {"as_of": as_of, "seen_since": found.seen_since or as_of - timedelta(days=1)}
     return conditions, values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pc_core.facts import Facts, Schema
@@ -26,6 +26,12 @@ _SQL = load_statements("reading")
 
 MAX_CHANGES = 500
 """Newest changes that a referral is shown with."""
+
+WEEKS = 13
+"""How many weeks the statistics go back: a quarter."""
+
+MAX_COUNTRIES = 60
+"""Countries that the statistics name, those with most referrals."""
 
 QuarantineState = Literal["open", "replayed", "superseded", "closed"]
 
@@ -114,6 +120,39 @@ class QuarantinePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """Referrals that Partner Center created in one week, by type; the empty name is for none."""
+
+    begins_on: date
+    by_type: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How many referrals there are: by week of creation, oldest first, and by country."""
+
+    weeks: list[Week]
+    by_country: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """A row of partner_center_companies: a customer domain and its referrals."""
+
+    domain: str
+    company_name: str | None
+    referral_count: int
+    co_sell_count: int
+    marketplace_count: int
+    solution_provider_count: int
+    other_count: int
+    open_count: int
+    open_value: Mapping[str, Any]
+    newest_updated_at: datetime | None
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts:
     by_status: Mapping[str, int]
     by_type: Mapping[str, int]
@@ -131,6 +170,7 @@ class Reader:
         self._database = database
         self._counting = threading.Lock()
         self._counted: tuple[tuple[Any, ...], _Counts] | None = None
+        self._statistics: tuple[tuple[Any, ...], Statistics] | None = None
 
     # Referrals
 
@@ -181,6 +221,44 @@ class Reader:
             ],
             raw_data=found["raw_data"],
         )
+
+    def get_company(self, domain: str) -> Company | None:
+        """What is known of a customer's domain, lower-case ASCII; None without referrals."""
+        with translated("read a company"), reading(self._database) as connection:
+            row = connection.execute(_SQL["company"], {"domain": domain}).fetchone()
+        if row is None:
+            return None
+        return Company(**dict(zip(Company.__dataclass_fields__, row, strict=True)))
+
+    def statistics(self, now: datetime) -> Statistics:
+        """Referrals by week and country, counted again when a run has written something."""
+        monday = now.astimezone(UTC).date() - timedelta(days=now.astimezone(UTC).weekday())
+        first = monday - timedelta(weeks=WEEKS - 1)
+        with translated("count referrals"), reading(self._database) as connection:
+            version = (*(connection.execute(_SQL["version"]).fetchone() or ()), first)
+            with self._counting:
+                if self._statistics is not None and self._statistics[0] == version:
+                    return self._statistics[1]
+                since = datetime.combine(first, time(), UTC)
+                weeks = connection.execute(_SQL["weeks"], {"since": since}).fetchall()
+                countries = connection.execute(
+                    _SQL["countries"], {"limit": MAX_COUNTRIES}
+                ).fetchall()
+                by_week: dict[date, dict[str, int]] = {
+                    first + timedelta(weeks=number): {} for number in range(WEEKS)
+                }
+                for begins_on, kind, count in weeks:
+                    by_week.setdefault(begins_on, {})[kind] = count
+                found = Statistics(
+                    weeks=[
+                        Week(begins_on=begins_on, by_type=by_type)
+                        for begins_on, by_type in by_week.items()
+                        if begins_on <= monday
+                    ],
+                    by_country=dict(countries),
+                )
+                self._statistics = (version, found)
+                return found
 
     # Runs
 

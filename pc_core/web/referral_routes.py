@@ -13,6 +13,7 @@ from pc_core.web.query import BadParameter, Query, own_cursor
 
 if TYPE_CHECKING:
     from pc_core.store.listing import (
+        Attention,
         Missing,
         Order,
         ReferralFilter,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         Sort,
         SortKey,
     )
+    from pc_core.web.table_csv import Separator
 
 LIMIT = 50
 MOST = 200
@@ -38,6 +40,16 @@ _SORT_KEYS: dict[str, SortKey] = {
 }
 _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
 _MISSING: dict[str, Missing] = {"any": "any", "no": "no", "only": "only"}
+_SEPARATORS: dict[str, Separator] = {"comma": "comma", "semicolon": "semicolon"}
+_ATTENTION: dict[str, Attention] = {
+    "expiring": "expiring",
+    "new": "new",
+    "no_domain": "no_domain",
+    "incomplete": "incomplete",
+    "won_early": "won_early",
+}
+SHOWN_OF_EACH = 5
+"""Of each kind of attention: enough to begin with, the list has the rest."""
 
 CSV_COLUMNS = (
     "referral_id",
@@ -73,6 +85,7 @@ CSV_COLUMNS = (
 def _list(visit: Visit) -> Answer:
     query = Query(visit.request.query)
     file_format = query.choice("format", ("json", "csv"), default="json")
+    separator = _SEPARATORS[query.choice("separator", _SEPARATORS, default="comma")]
     most, usual = (ROWS_PER_PART, ROWS_PER_PART) if file_format == "csv" else (MOST, LIMIT)
     limit = query.number("limit", low=1, high=most) or usual
     cursor = query.text("cursor", longest=2_000)
@@ -81,7 +94,7 @@ def _list(visit: Visit) -> Answer:
     with own_cursor():
         page = visit.app.reader.list_referrals(wanted, sort=sort, cursor=cursor, limit=limit)
     if file_format == "csv":
-        return _as_csv(visit, page, is_first=cursor is None)
+        return _as_csv(visit, page, is_first=cursor is None, separator=separator)
     now = datetime.now(UTC)
     return respond.json_answer(
         {
@@ -108,7 +121,14 @@ def _filter(query: Query) -> ReferralFilter:
         expiring_within_days=query.number("expiring_within_days", low=0, high=3_650),
         domain_missing=query.flag("domain_missing"),
         missing=_MISSING[query.choice("missing", _MISSING, default="any")],
+        attention=_attention(query),
+        seen_since=query.instant("seen_since"),
     )
+
+
+def _attention(query: Query) -> Attention | None:
+    wished = query.choice("attention", {*_ATTENTION, "any"}, default="any")
+    return _ATTENTION.get(wished)
 
 
 def _sort(query: Query) -> Sort:
@@ -132,7 +152,7 @@ def _shown(row: ReferralSummary, now: datetime) -> dict[str, Any]:
     }
 
 
-def _as_csv(visit: Visit, page: ReferralPage, *, is_first: bool) -> Answer:
+def _as_csv(visit: Visit, page: ReferralPage, *, is_first: bool, separator: Separator) -> Answer:
     from pc_core.web import table_csv
 
     rows = ([getattr(row, name) for name in CSV_COLUMNS] for row in page.rows)
@@ -141,7 +161,7 @@ def _as_csv(visit: Visit, page: ReferralPage, *, is_first: bool) -> Answer:
         following = urlencode({**visit.request.query, "cursor": page.next_cursor})
         headers["Link"] = f'</{LIST.path}?{following}>; rel="next"'
     return respond.csv_answer(
-        table_csv.table(CSV_COLUMNS, rows, with_head=is_first),
+        table_csv.table(CSV_COLUMNS, rows, with_head=is_first, separator=separator),
         file_name=f"partner-center-referrals-{datetime.now(UTC):%Y-%m-%d}.csv",
         headers=headers,
     )
@@ -149,6 +169,7 @@ def _as_csv(visit: Visit, page: ReferralPage, *, is_first: bool) -> Answer:
 
 def _detail(visit: Visit) -> Answer:
     from pc_core.store.reader import MAX_CHANGES
+    from pc_core.web.deal_details import deal_details
 
     query = Query(visit.request.query)
     include_raw = query.flag("include_raw")
@@ -167,12 +188,65 @@ def _detail(visit: Visit) -> Answer:
             "contacts": found.contacts,
             "team": found.team,
         },
+        "details": deal_details(found.raw_data),
         "history": found.changes,
         "history_is_complete": len(found.changes) < MAX_CHANGES,
     }
     if include_raw:
         answer["raw_data"] = found.raw_data
     return respond.json_answer(answer)
+
+
+def _needs_attention(visit: Visit) -> Answer:
+    from pc_core.store.listing import ReferralFilter
+
+    query = Query(visit.request.query)
+    seen_since = query.instant("seen_since")
+    query.end()
+    now = datetime.now(UTC)
+    kinds = []
+    for kind in _ATTENTION.values():
+        page = visit.app.reader.list_referrals(
+            ReferralFilter(attention=kind, seen_since=seen_since),
+            sort=_most_urgent_first(kind),
+            limit=SHOWN_OF_EACH,
+        )
+        kinds.append(
+            {
+                "kind": kind,
+                "total": page.total,
+                "total_is_exact": page.total_is_exact,
+                "referrals": [_shown(row, now) for row in page.rows],
+            }
+        )
+    return respond.json_answer({"kinds": kinds})
+
+
+def _most_urgent_first(kind: Attention) -> Sort:
+    from pc_core.store.listing import Sort
+
+    return Sort(key="expires", order="asc") if kind == "expiring" else Sort()
+
+
+def _statistics(visit: Visit) -> Answer:
+    Query(visit.request.query).end()
+    return respond.json_answer(visit.app.reader.statistics(datetime.now(UTC)))
+
+
+def _company(visit: Visit) -> Answer:
+    from pc_core.company_domain import readable_domain
+
+    Query(visit.request.query).end()
+    wished = Query(visit.request.placeholders).text("domain") or ""
+    found = visit.app.reader.get_company(wished.lower())
+    if found is None:
+        return respond.not_found("That company")
+    return respond.json_answer(
+        {
+            **{name: getattr(found, name) for name in type(found).__dataclass_fields__},
+            "domain_readable": readable_domain(found.domain),
+        }
+    )
 
 
 LIST = Route(
@@ -202,6 +276,17 @@ LIST = Route(
             describe.parameter(
                 "expiring_within_days", "Not expired yet, but soon.", describe.whole(0, 3_650)
             ),
+            describe.parameter(
+                "attention",
+                "What needs a person: expiring (unanswered, within 3 days), new (open, first seen "
+                "since seen_since), no_domain, incomplete (an open co-sell deal without value, "
+                "currency, closing date, company or country), won_early (within 72 hours of "
+                "creation: deal registration may be rejected).",
+                {"enum": [*_ATTENTION, "any"], "default": "any"},
+            ),
+            describe.parameter(
+                "seen_since", "For attention=new; a day ago if not given.", describe.TEXT
+            ),
             describe.parameter("domain_missing", "Only those without one.", describe.FLAG),
             describe.parameter(
                 "missing",
@@ -220,6 +305,11 @@ LIST = Route(
                 f"csv: a table in parts of up to {ROWS_PER_PART} rows; the Link header leads to "
                 "the next part.",
                 {"enum": ["json", "csv"], "default": "json"},
+            ),
+            describe.parameter(
+                "separator",
+                "Between a csv's cells; semicolon comes with decimal commas.",
+                {"enum": list(_SEPARATORS), "default": "comma"},
             ),
         ],
         "responses": {
@@ -257,6 +347,53 @@ DETAIL = Route(
         "responses": {
             "200": describe.answer("The referral", "Referral"),
             "404": describe.problem("Not stored here"),
+        },
+    },
+)
+
+ATTENTION = Route(
+    path="api/v1/partner-center/attention",
+    method="GET",
+    who=Role.READER,
+    handle=_needs_attention,
+    operation={
+        "operationId": "listAttention",
+        "summary": "What needs a person today, by kind, with the first referrals of each",
+        "parameters": [
+            describe.parameter(
+                "seen_since",
+                "Since when an open referral counts as new; a day ago if not given.",
+                describe.TEXT,
+            )
+        ],
+        "responses": {"200": describe.answer("Each kind, also those without any", "Attention")},
+    },
+)
+
+STATISTICS = Route(
+    path="api/v1/partner-center/statistics",
+    method="GET",
+    who=Role.READER,
+    handle=_statistics,
+    operation={
+        "operationId": "countReferrals",
+        "summary": "Referrals by type and week of creation, and by country",
+        "responses": {"200": describe.answer("Counts", "Statistics")},
+    },
+)
+
+COMPANY = Route(
+    path="api/v1/partner-center/companies/{domain}",
+    method="GET",
+    who=Role.READER,
+    handle=_company,
+    operation={
+        "operationId": "getCompany",
+        "summary": "A customer's domain and its referrals, counted",
+        "parameters": [describe.placeholder("domain", "Registrable, as in the referrals.")],
+        "responses": {
+            "200": describe.answer("The company", "Company"),
+            "404": describe.problem("No referral has that domain"),
         },
     },
 )

@@ -220,9 +220,48 @@ SCHEMAS: dict[str, Schema] = {
                     after=ANY,
                 )
             ),
+            details=members(
+                notes=TEXT_OR_NULL,
+                invitation_notes=TEXT_OR_NULL,
+                invited_by=TEXT_OR_NULL,
+                source=TEXT_OR_NULL,
+                requirements={"type": "object", "additionalProperties": list_of(TEXT)},
+                consents={"type": "object", "additionalProperties": FLAG},
+                registrations=list_of(members(status=TEXT_OR_NULL, registered_at=TEXT_OR_NULL)),
+            ),
             history_is_complete=FLAG,
         ),
         raw_data={"type": "object"},
+    ),
+    "Attention": members(
+        kinds=list_of(
+            members(
+                kind={"enum": ["expiring", "new", "no_domain", "incomplete", "won_early"]},
+                total=COUNT,
+                total_is_exact=FLAG,
+                referrals=list_of(reference("ReferralSummary")),
+            )
+        )
+    ),
+    "Statistics": members(
+        weeks=list_of(
+            members(begins_on={"type": "string", "format": "date"}, by_type=COUNTS_BY_NAME)
+        ),
+        by_country=COUNTS_BY_NAME,
+    ),
+    "Company": members(
+        domain=TEXT,
+        domain_readable=TEXT,
+        company_name=TEXT_OR_NULL,
+        referral_count=COUNT,
+        co_sell_count=COUNT,
+        marketplace_count=COUNT,
+        solution_provider_count=COUNT,
+        other_count=COUNT,
+        open_count=COUNT,
+        open_value={"type": "object", "additionalProperties": {"type": "number"}},
+        newest_updated_at=INSTANT_OR_NULL,
+        first_seen_at=INSTANT,
     ),
     "Quarantine": members(
         entries=list_of(

@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pc_core.config import Settings
     from pc_core.health import Ready
     from pc_core.report import Report
     from pc_core.sign_in import PendingSignIn, SignInProgress
     from pc_core.store.listing import ReferralFilter, ReferralPage, Sort
-    from pc_core.store.reader import QuarantinePage, QuarantineState, ReferralDetail, RunPage
+    from pc_core.store.reader import (
+        Company,
+        QuarantinePage,
+        QuarantineState,
+        ReferralDetail,
+        RunPage,
+        Statistics,
+    )
     from pc_core.sync import Mode, Trigger
 
 
@@ -32,6 +41,12 @@ class Reader(Protocol):
 
     def get_referral(self, referral_id: str) -> ReferralDetail | None:
         """One referral with its history; None if it is not stored."""
+
+    def get_company(self, domain: str) -> Company | None:
+        """A customer's domain and its referrals; None if there are none."""
+
+    def statistics(self, now: datetime) -> Statistics:
+        """Referrals by week and country."""
 
     def list_runs(self, *, cursor: str | None = None, limit: int = 20) -> RunPage:
         """Runs, newest first."""

@@ -7,6 +7,9 @@ import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
+
+Separator = Literal["comma", "semicolon"]
 
 BYTE_ORDER_MARK = "\ufeff"
 """Without it, Excel reads UTF-8 as the machine's old code page."""
@@ -15,7 +18,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d",
 """OWASP's list for CSV injection, with the full-width forms that some editions take too."""
 
 
-def cell(value: object) -> str:
+def cell(value: object, *, decimal_mark: str = ".") -> str:
     """A value as the text of a cell.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front: the table's
@@ -28,7 +31,7 @@ def cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return format(value, "f").replace(".", decimal_mark)
     if isinstance(value, int | float):
         return str(value)
     text = str(value).replace("\0", "")
@@ -37,16 +40,26 @@ def cell(value: object) -> str:
     return f"'{text}" if is_formula else text
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, with_head: bool) -> bytes:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    with_head: bool,
+    separator: Separator = "comma",
+) -> bytes:
     """Rows as CSV; with the byte order mark and a head row only where a file begins.
 
     Args:
         with_head: this is the first part of the file.
+        separator: between cells. A spreadsheet that separates by semicolons (a Turkish or German
+            one) writes decimals with a comma, so amounts get one then.
     """
     written = io.StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\r\n")
+    delimiter = ";" if separator == "semicolon" else ","
+    writer = csv.writer(written, lineterminator="\r\n", delimiter=delimiter)
     if with_head:
         written.write(BYTE_ORDER_MARK)
         writer.writerow(columns)
-    writer.writerows([cell(value) for value in row] for row in rows)
+    decimal_mark = "," if separator == "semicolon" else "."
+    writer.writerows([cell(value, decimal_mark=decimal_mark) for value in row] for row in rows)
     return written.getvalue().encode("utf-8", "replace")

@@ -65,3 +65,26 @@ FROM partner_center_sync_state s
 LEFT JOIN LATERAL (
     SELECT task_id, state, counts FROM partner_center_sync_runs ORDER BY started_at DESC LIMIT 1
 ) r ON true
+
+-- name: weeks
+-- By the week that Partner Center created them in, Mondays, UTC.
+SELECT date_trunc('week', pc_created_at AT TIME ZONE 'UTC')::date, coalesce(referral_type, ''),
+    count(*)
+FROM partner_center_referrals
+WHERE pc_created_at >= %(since)s
+GROUP BY 1, 2
+ORDER BY 1, 2
+
+-- name: countries
+SELECT customer_country, count(*)
+FROM partner_center_referrals
+WHERE customer_country IS NOT NULL
+GROUP BY customer_country
+ORDER BY count(*) DESC, customer_country
+LIMIT %(limit)s
+
+-- name: company
+SELECT domain, company_name, referral_count, co_sell_count, marketplace_count,
+    solution_provider_count, other_count, open_count, open_value, newest_updated_at, first_seen_at
+FROM partner_center_companies
+WHERE domain = %(domain)s
