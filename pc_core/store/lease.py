@@ -24,9 +24,12 @@ def take(database: Database, report: Report, *, holder: str, ttl_s: float) -> Le
             # A look without a lock first: the holder's transaction may have the row locked.
             look = Batch(connection)
             look.add(_SQL["who_holds"], {"task_id": task_id})
-            held = look.send()[0]
-            if held:
-                return Held(task_id=held[0][0], expires_at=held[0][1])
+            found = look.send()[0]
+            if not found:
+                raise state.no_row()
+            holder_id, expires_at, is_held = found[0]
+            if is_held:
+                return Held(task_id=holder_id, expires_at=expires_at)
             batch = Batch(connection)
             batch.begin()
             batch.add(_SQL["take"], {"task_id": task_id, "holder": holder, "ttl_s": ttl_s})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import msgspec
 
@@ -201,6 +201,10 @@ def _entry(item: Malformed) -> dict[str, Any]:
     }
 
 
+@overload
+def _storable(text: str) -> str: ...
+@overload
+def _storable(text: str | None) -> str | None: ...
 def _storable(text: str | None) -> str | None:
     # Quarantine is the last place to go: what it is given must never be refused again.
     if text is None:
@@ -244,8 +248,8 @@ def _find_culprit(connection: Connection[Any], page: PageWrite) -> str | None:
     rows = [*plan.inserts.values(), *plan.updates.values()]
     connection.execute(_LIMITS["begin_writing"])
     try:
-        ids = [row.referral_id for row in rows if _storable(row.referral_id) == row.referral_id]
-        found = connection.execute(_SQL["stored"], {"ids": _json(ids)}).fetchall()
+        ids = _json(row.referral_id for row in rows)
+        found = connection.execute(_SQL["stored"], {"ids": ids}).fetchall()
         # What is stored already is tried under an id of its own: the stored row stays untouched.
         aliases = {stored[0]: f"{stored[0]}?" for stored in found}
         return _search(rows, lambda some: _are_refused(connection, some, aliases))
@@ -279,5 +283,6 @@ def _are_refused(
     return False
 
 
-def _json(texts: Collection[str]) -> str:
-    return msgspec.json.encode(list(texts)).decode()
+def _json(texts: Iterable[str]) -> str:
+    # Ids of what was set aside may hold anything, and must not spoil their page.
+    return msgspec.json.encode([_storable(text) for text in texts]).decode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -88,6 +90,7 @@ class Database:
         self._password = password
         self._max_size = max_size
         self._pool: ConnectionPool[Any] | None = None
+        self._closing: weakref.finalize[..., Any] | None = None
         self._lock = threading.Lock()
         self._last_failure: tuple[float, Exception] | None = None
 
@@ -119,9 +122,9 @@ class Database:
     def close(self) -> None:
         """Close all pooled connections; a later call opens new ones."""
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+            self._pool, closing = None, self._closing
+        if closing is not None:
+            closing()
 
     def _arguments(self) -> dict[str, Any]:
         from psycopg import ClientCursor
@@ -151,6 +154,8 @@ class Database:
             if self._pool is None:
                 from psycopg_pool import ConnectionPool
 
+                # What the pool would log of failed attempts, with addresses, our errors tell.
+                logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
                 self._pool = ConnectionPool(
                     kwargs=self._arguments_or_note,
                     connection_class=_noting(self._note),
@@ -164,6 +169,8 @@ class Database:
                     open=True,
                     name="partner-center-sync",
                 )
+                # Whoever forgets to close it would wait for the pool's threads when Python ends.
+                self._closing = weakref.finalize(self, self._pool.close)
             return self._pool
 
     def _wait_for(self, pool: ConnectionPool[Any]) -> Connection[Any]:

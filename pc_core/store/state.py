@@ -61,7 +61,7 @@ def load_tombstones(database: Database) -> Tombstones:
         rows = connection.execute(_SQL["load_tombstones"]).fetchall()
     if not rows:
         # Without the row its key would be empty, and nothing erased would be recognised.
-        raise _no_row()
+        raise no_row()
     return Tombstones(
         key=rows[0][0],
         referral_ids=frozenset(digest for _, kind, digest in rows if kind == "referral_id"),
@@ -80,7 +80,7 @@ def save_sign_in(database: Database, status: SignInStatus) -> bool:
         batch.add(_SQL["lock_sign_in"])
         found = batch.send()[-1]
         if not found:
-            raise _no_row()
+            raise no_row()
         before = _decode_sign_in(found[0][0])
         if before is not None and before.state is status.state and before.since_at is not None:
             status = replace(status, since_at=before.since_at)
@@ -111,7 +111,8 @@ def _decode_sign_in(text: str | None) -> SignInStatus | None:
     return None if text is None else msgspec.json.decode(text, type=SignInStatus)
 
 
-def _no_row() -> FixSetting:
+def no_row() -> FixSetting:
+    """The error for a state table that somebody emptied."""
     return FixSetting(
         "partner_center_sync_state has no row although its migration makes one. Nothing was "
         "written. Restore it from a backup: it holds the key that recognises erased customers.",

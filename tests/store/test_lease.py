@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.errors import LeaseLost, TryLater
+from pc_core.account import SignInStatus
+from pc_core.errors import FixSetting, LeaseLost, SignInState, TryLater
 from pc_core.ports import Held
 from pc_core.progress import SyncState
 from pc_core.report import Counts, Failure, FailureKind, RunState
@@ -230,6 +231,21 @@ def test_looking_at_the_lease_waits_for_no_lock(
         assert isinstance(held, Held)
         blocker.rollback()
     saver.save(referral_json(1))
+
+
+def test_a_state_table_that_somebody_emptied_is_named(
+    store: PostgresStore, sql: Connection
+) -> None:
+    sql.execute("DELETE FROM partner_center_sync_state")
+
+    for call in (
+        lambda: take(store),
+        store.load_tombstones,
+        lambda: store.save_sign_in(SignInStatus(state=SignInState.OK)),
+    ):
+        with pytest.raises(FixSetting) as missing:
+            call()
+        assert missing.value.code == "state_missing"
 
 
 def test_progress_shows_while_the_run_is_on(saver: Saver, database: Database) -> None:

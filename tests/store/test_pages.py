@@ -194,6 +194,26 @@ def test_quarantine_takes_text_that_a_column_refuses(saver: Saver, sql: Connecti
     ]
 
 
+def test_an_id_that_no_column_takes_does_not_spoil_its_page(saver: Saver, sql: Connection) -> None:
+    bad = Malformed(
+        referral_id="a\0\ud800",
+        reason="r",
+        field="id",
+        detail="d",
+        content_hash=b"1" * 16,
+        raw_text="t",
+        updated_ticks=None,
+    )
+    plan = saver.plan([bad, parse(referral_json(1))])
+
+    saver.save_plan(plan, seen_in=("sweep",))
+
+    assert sql.execute("SELECT referral_id FROM partner_center_referrals").fetchall() == [
+        (referral_id(1),)
+    ]
+    assert sql.execute("SELECT count(*) FROM partner_center_sweep_seen").fetchone() == (2,)
+
+
 def test_a_refused_row_is_named_and_nothing_of_its_page_is_written(
     saver: Saver, sql: Connection
 ) -> None:

@@ -1,7 +1,7 @@
 -- name: who_holds
-SELECT lease_task_id, lease_expires_at
+SELECT lease_task_id, lease_expires_at,
+    coalesce(lease_expires_at > clock_timestamp() AND lease_task_id <> %(task_id)s, false)
 FROM partner_center_sync_state
-WHERE lease_expires_at > clock_timestamp() AND lease_task_id <> %(task_id)s
 
 -- name: take
 -- Asking again for the same run is not somebody else: the answer to the first time got lost.

@@ -39,6 +39,7 @@ BEGIN
             AND c.relowner <> 'partner_center_owner'::regrole
             AND pg_has_role(current_user, c.relowner, 'USAGE')
             AND pg_has_role(current_user, 'partner_center_owner', 'USAGE')
+            AND has_schema_privilege('partner_center_owner', 'public', 'CREATE')
     LOOP
         EXECUTE format(
             'ALTER %s %s OWNER TO partner_center_owner',
