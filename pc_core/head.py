@@ -121,6 +121,9 @@ class _HeadWalk:
     ) -> str | None:
         """Read and save pages until everything is older than `stop_ticks`.
 
+        An empty list is only refused at its top: behind a stored link, it is the list's end, which
+        moved up when rows above it went away.
+
         Args:
             then: the place to go on with afterwards; None: the walk is complete then.
 
@@ -130,6 +133,7 @@ class _HeadWalk:
         run = self._run
         guard = walk.LoopGuard()
         received = 0
+        from_top = page is self._first
         while True:
             step = walk.head_step(page.updated, last_ticks=self._last_ticks, stop_ticks=stop_ticks)
             received += len(page.items)
@@ -154,12 +158,12 @@ class _HeadWalk:
                 run.save_state(replace(run.state, top_caps_at=run.now()))
                 events.emit("partner_center_top_caps_result", level=logging.WARNING)
             else:
-                if not received:
+                if not received and from_top:
                     _refuse_empty_list(run)
                 self._whole_list = not step.done
                 self._save(page, then)
                 return page.next_link
-            page = run.first_page(order=walk.NEWEST_CHANGE_FIRST)
+            page, from_top = run.first_page(order=walk.NEWEST_CHANGE_FIRST), True
             self._last_ticks, received, guard = None, 0, walk.LoopGuard()
 
     def _save(self, page: Page, place: PendingHead | None) -> None:
