@@ -6,9 +6,9 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ def main() -> int:
     if arguments.prerender:
         simulator.state.render_all()
 
-    ended = threading.Event()
+    # A signal may come at any instruction: this queue's put is safe then, an Event's set is not.
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: ended.set())
+            signal.signal(getattr(signal, name), lambda number, _: ended.put(number))
     with simulator:
         _write_whole(
             arguments.port_file,
@@ -58,7 +59,10 @@ def main() -> int:
                 "client_id": CLIENT_ID,
             },
         )
-        while not ended.wait(_PARENT_POLL_S):
+        while True:
+            with contextlib.suppress(queue.Empty):
+                ended.get(timeout=_PARENT_POLL_S)
+                break
             if arguments.exit_with_parent and not _is_alive(arguments.exit_with_parent):
                 break
         if state_file is not None:
