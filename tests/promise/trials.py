@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from dev.simulator.behaviour import reset
@@ -50,8 +50,14 @@ class Trial(Harness):
             clock=self.clock,
         )
 
-    def list_requests(self) -> int:
-        """How many list requests reached the simulator, answered or not."""
+    def list_requests(self, *, at_least: int = 0) -> int:
+        """How many list requests reached the simulator.
+
+        One that we gave up is noted only once the simulator's delay is over.
+        """
+        deadline_s = monotonic() + 2
+        while len(self.list_queries()) < at_least and monotonic() < deadline_s:
+            sleep(0.02)
         return len(self.list_queries())
 
     def heal(self) -> None:
@@ -113,7 +119,9 @@ def assert_healthy(trial: Harness) -> None:
     assert_no_run_is_open(trial)
 
 
-def events_of(records: Iterable[logging.LogRecord], name: str | None = None) -> list[dict[str, Any]]:
+def events_of(
+    records: Iterable[logging.LogRecord], name: str | None = None
+) -> list[dict[str, Any]]:
     """The app's events among log records, of one name or all."""
     found = [json.loads(r.getMessage()) for r in records if r.name == "pc_core"]
     return [event for event in found if name in (None, event["event"])]
