@@ -38,15 +38,23 @@ export async function call(path, options = {}) {
 // A table in parts: each names the next one in its Link header.
 export async function csvParts(path, onPart) {
   const parts = [];
+  let rows = 0;
   let next = path;
   while (next) {
-    const answer = await send(next);
+    let answer;
+    try {
+      answer = await send(next);
+    } catch {
+      return null;
+    }
     if (!answer.ok) return null;
     parts.push(await answer.blob());
-    onPart(Number(answer.headers.get("X-Rows-So-Far") ?? 0));
+    rows += Number(answer.headers.get("X-Row-Count") ?? 0);
+    onPart(rows);
     const link = answer.headers.get("Link") ?? "";
     const found = link.match(/<([^>]+)>;\s*rel="next"/);
-    next = found ? new URL(found[1], location.origin).pathname + new URL(found[1], location.origin).search : null;
+    // Only the query is taken from the header: the path stays ours.
+    next = found ? `${base}/referrals${new URL(found[1], location.origin).search}` : null;
   }
   return new Blob(parts, { type: "text/csv" });
 }

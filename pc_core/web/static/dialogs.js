@@ -1,24 +1,11 @@
-// What opens over the page: one referral, the runs, the quarantine, sign-in, key, acceptance.
+// What opens over the page: one referral, one run, sign-in, key, acceptance.
 
 import { call, setKey } from "./api.js";
+import { away, badge, button, canExpire, copyButton, daysLeft, failed, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
 import { closeDialog, element, fill, openDialog } from "./dom.js";
-import { badge, expiry, money, stateBadge } from "./table.js";
-import { clock, day, has, number, relative, text, utc } from "./texts.js";
+import { clock, countryName, dateTime, day, duration, has, number, text, utc } from "./texts.js";
 
 const open = (options, ...body) => openDialog({ closeWord: text("close"), ...options }, ...body);
-
-function button(word, press, kind = "") {
-  return element("button", { type: "button", class: `button ${kind}`, onclick: press }, word);
-}
-
-function copyButton(word, value) {
-  return button(word, async (event) => {
-    const pressed = event.currentTarget;
-    await navigator.clipboard.writeText(value);
-    pressed.textContent = text("copied");
-    setTimeout(() => { pressed.textContent = word; }, 1500);
-  });
-}
 
 function fact(name, value, title) {
   if (value === null || value === undefined || value === "") return null;
@@ -26,21 +13,27 @@ function fact(name, value, title) {
 }
 
 function factAt(name, instant) {
-  return instant ? fact(name, day(instant), utc(instant)) : null;
+  return instant ? fact(name, element("time", { datetime: instant, title: utc(instant) }, dateTime(instant))) : null;
 }
-
-const failed = (answer) => element("p", { class: "error" }, answer.body.detail || answer.body.code || text("unreachable"));
 
 // -- One referral -----------------------------------------------------------------------------
 
+const textOr = (value) => (typeof value === "string" && value.trim() ? value.trim() : null);
+
 function person(someone) {
-  const name = [someone.firstName, someone.lastName].filter((part) => typeof part === "string" && part.trim()).join(" ");
-  const lines = [someone.title, someone.email, someone.phoneNumber].filter((line) => typeof line === "string" && line);
-  return element("li", {}, element("strong", {}, name || "–"), lines.length ? element("span", { class: "below" }, lines.join(" · ")) : null);
+  if (someone === null || typeof someone !== "object") return null;
+  const name = [textOr(someone.firstName), textOr(someone.lastName)].filter(Boolean).join(" ");
+  const [title, email, phone] = [someone.title, someone.email, someone.phoneNumber].map(textOr);
+  return element("li", {},
+    element("div", {}, element("strong", {}, name || "–"), title && element("span", { class: "below" }, title)),
+    element("div", { class: "ways" },
+      email && element("span", {}, email, " ", copyButton(text("copy"), email, "tiny")),
+      phone && element("span", {}, phone, " ", copyButton(text("copy"), phone, "tiny"))));
 }
 
 function people(list) {
-  return list.length ? element("ul", { class: "people" }, list.map(person)) : element("p", { class: "none" }, text("none"));
+  const shown = Array.isArray(list) ? list.map(person).filter(Boolean) : [];
+  return shown.length ? element("ul", { class: "people" }, shown) : element("p", { class: "none" }, text("none"));
 }
 
 function value(of) {
@@ -49,101 +42,100 @@ function value(of) {
 }
 
 function history(changes) {
-  if (!changes.length) return element("p", { class: "none" }, text("none"));
-  return element("div", { class: "table-frame" }, element("table", {},
+  if (!changes.length) return element("p", { class: "none" }, text("no_history"));
+  return element("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": text("history") }, element("table", {},
     element("thead", {}, element("tr", {}, ["when", "field", "before", "after"].map((name) => element("th", { scope: "col" }, text(name))))),
     element("tbody", {}, changes.map((change) => element("tr", {},
-      element("td", { class: "nowrap", title: utc(change.changed_at) }, relative(change.changed_at)),
-      element("td", {}, has(change.field) ? text(change.field) : change.field),
-      element("td", {}, value(change.before)), element("td", {}, value(change.after)))))));
+      element("td", {}, sinceCell(change.changed_at)),
+      element("td", {}, has(`field_${change.field}`) ? text(`field_${change.field}`) : change.field),
+      element("td", { class: "before" }, value(change.before)), element("td", { class: "after" }, value(change.after)))))));
 }
 
-export async function referralDialog(id) {
+function requirements(details) {
+  const kinds = Object.entries(details.requirements);
+  const consents = Object.entries(details.consents);
+  if (!kinds.length && !consents.length && !details.registrations.length) return element("p", { class: "none" }, text("none"));
+  return element("dl", { class: "facts" },
+    kinds.map(([kind, names]) => element("div", {}, element("dt", {}, word("requirement", kind)), element("dd", {}, names.join(", ")))),
+    consents.map(([name, given]) => element("div", {}, element("dt", {}, word("consent", name)), element("dd", {}, text(given ? "yes" : "no")))),
+    details.registrations.map((registration) => element("div", {}, element("dt", {}, text("registration")), element("dd", {}, registration.status ?? "–"))));
+}
+
+// `closed` is told when the dialog has gone; `company` leads to all referrals of a domain.
+export async function referralDialog(id, { closed, company }) {
+  open({ title: text("loading"), closed }, element("p", { class: "quiet", role: "status" }, text("loading_referral")));
   const answer = await call(`referrals/${encodeURIComponent(id)}`);
-  if (!answer.ok) { open({ title: id, small: true }, failed(answer)); return; }
-  const { referral, history: changes, history_is_complete: complete } = answer.body;
+  if (!answer.ok) {
+    open({ title: text(answer.status === 404 ? "not_stored" : "load_failed"), small: true, closed }, answer.status === 404 ? element("p", {}, text("not_stored_hint", { id })) : failed(answer));
+    return;
+  }
+  const { referral, details, history: changes, history_is_complete: complete } = answer.body;
   const raw = element("div", {});
   const showRaw = button(text("raw"), async () => {
     const more = await call(`referrals/${encodeURIComponent(id)}?include_raw=true`);
-    fill(raw, more.ok ? element("pre", {}, JSON.stringify(more.body.raw_data, null, 2)) : failed(more));
+    if (!more.ok) { fill(raw, failed(more)); return; }
+    const content = JSON.stringify(more.body.raw_data, null, 2);
+    fill(raw, element("p", { class: "dialog-actions" }, copyButton(text("copy_raw"), content)), element("pre", { tabindex: 0, role: "region", "aria-label": text("raw") }, content));
   });
-  const aside = element("p", {}, badge(referral.referral_type), " ", stateBadge(referral.status), referral.substatus ? ` · ${referral.substatus}` : "");
-  open({ title: referral.company_name ?? referral.name ?? text("no_company"), aside },
+  const left = canExpire(referral) && element("span", { class: referral.days_to_expiry <= 2 ? "soon" : "near" }, daysLeft(referral));
+  const aside = element("p", {}, badge(referral.referral_type), " ", stateBadge(referral.status), referral.substatus ? element("span", {}, word("substatus", referral.substatus)) : null, left);
+  const link = away(partnerCenter(referral.referral_id), text("open_pc"));
+  link.className = "button primary";
+  open({ title: referral.company_name ?? referral.name ?? text("no_company"), aside, closed: closed },
+    element("div", { class: "dialog-actions start" }, link,
+      copyButton(text("copy_link"), location.href), copyButton(text("copy_id"), referral.referral_id),
+      referral.domain && copyButton(text("copy_domain"), referral.domain),
+      referral.domain && button(text("whole_company"), () => company(referral.domain))),
+    referral.missing_since && element("p", { class: "notice attention" }, text("missing_since", { when: day(referral.missing_since) })),
+    details.notes && element("blockquote", {}, details.notes),
     element("dl", { class: "facts" },
-      fact("detail_facts", referral.name), fact("deal_value", money(referral)), factAt("closing", referral.closing_at),
-      referral.expires_at ? fact("expires", expiry(referral)) : null,
-      fact("domain", referral.domain_readable), fact("domain_source", referral.domain_source),
-      fact("country", referral.customer_country), fact("city", referral.customer_city), fact("size", referral.customer_size),
-      fact("direction", referral.direction), fact("qualification", referral.qualification), fact("category", referral.category),
+      fact("deal_name", referral.name), fact("deal_value", money(referral)), factAt("closing", referral.closing_at),
+      factAt("field_expires_at", referral.expires_at),
+      fact("domain", referral.domain_readable ?? element("span", { class: "none" }, text("no_domain"))), fact("domain_source", referral.domain_source),
+      fact("country", referral.customer_country && countryName(referral.customer_country)), fact("city", referral.customer_city), fact("size", referral.customer_size),
+      fact("direction", referral.direction && word("direction", referral.direction)), fact("qualification", referral.qualification), fact("category", referral.category && word("category", referral.category)),
+      fact("sales_stage", referral.sales_stage), fact("registration", referral.registration_status),
       fact("rule", referral.classification_rule), fact("status_reason", referral.status_reason),
-      factAt("created", referral.pc_created_at), factAt("accepted", referral.accepted_at), factAt("closed", referral.closed_at),
-      factAt("updated", referral.pc_updated_at), factAt("first_seen", referral.first_seen_at), factAt("synced", referral.synced_at),
-      fact("reference", referral.external_reference_id), fact("engagement", referral.engagement_id)),
+      fact("invited_by", details.invited_by), fact("invitation_notes", details.invitation_notes), fact("source", details.source)),
     element("h3", {}, text("contacts")), people(referral.contacts),
     element("h3", {}, text("team")), people(referral.team),
+    element("h3", {}, text("requirements")), requirements(details),
+    element("h3", {}, text("dates")),
+    element("dl", { class: "facts" },
+      factAt("created", referral.pc_created_at), factAt("accepted", referral.accepted_at), factAt("closed", referral.closed_at),
+      factAt("updated", referral.pc_updated_at), factAt("first_seen", referral.first_seen_at), factAt("synced", referral.synced_at),
+      fact("reference", referral.external_reference_id), fact("engagement", referral.engagement_id), fact("referral_id", referral.referral_id)),
     element("h3", {}, text("history")), history(changes), complete ? null : element("p", { class: "quiet" }, text("more_history")),
-    element("div", { class: "dialog-actions" }, showRaw, copyButton(text("copy_id"), referral.referral_id),
-      element("a", { class: "button", target: "_blank", rel: "noopener noreferrer", href: `https://partner.microsoft.com/dashboard/referrals/${encodeURIComponent(referral.referral_id)}` }, text("open_pc"))),
-    raw);
+    element("div", { class: "dialog-actions" }, showRaw), raw);
 }
 
-// -- Runs -------------------------------------------------------------------------------------
+// -- One run ----------------------------------------------------------------------------------
 
-const runLevels = { failed: "failing", interrupted: "attention", partial: "attention", completed: "Active", running: "New" };
+const runCounts = ["fetched", "inserted", "updated", "unchanged", "skipped", "quarantined", "drift", "backfilled", "changed_silently", "domain_not_found", "pages", "requests", "retries"];
 
-function runRow(run) {
-  return element("tr", {},
-    element("td", { class: "nowrap", title: utc(run.started_at) }, relative(run.started_at)),
-    element("td", { title: run.task_id }, element("span", { class: `state ${runLevels[run.state] ?? ""}` }, text(`state_${run.state}`)),
-      run.error ? element("span", { class: "below", title: run.error.message }, run.error.code) : null),
-    element("td", {}, text(`running_trigger_${run.trigger}`)),
-    ["fetched", "inserted", "updated", "skipped"].map((name) => element("td", { class: "number" }, number(run[name]))),
-    element("td", { class: "number" }, run.duration_s === null ? "–" : text("seconds", { count: number(run.duration_s) })));
+export function reasonWords(reason) {
+  if (has(`skip_${reason}`)) return text(`skip_${reason}`);
+  const status = reason.match(/^status_(.+)$/)?.[1];
+  return status ? text("skip_status", { status: status }) : reason;
 }
 
-export async function runsDialog() {
-  const rows = element("tbody", {});
-  const more = button(text("more"), () => load());
-  let cursor = null;
-  async function load() {
-    const answer = await call(`sync-runs?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
-    if (!answer.ok) { more.replaceWith(failed(answer)); return; }
-    rows.append(...answer.body.runs.map(runRow));
-    cursor = answer.body.next_cursor;
-    more.hidden = !cursor;
-    if (!rows.childElementCount) rows.append(element("tr", {}, element("td", { colspan: 8, class: "none" }, text("no_runs"))));
-  }
-  await load();
-  const heads = ["run_started", "run_state", "run_trigger", "run_fetched", "run_new", "run_updated", "run_skipped", "run_duration"];
-  open({ title: text("runs_title") },
-    element("div", { class: "table-frame" }, element("table", {},
-      element("thead", {}, element("tr", {}, heads.map((name, place) => element("th", { scope: "col", class: place > 2 ? "number" : null }, text(name))))), rows)),
-    element("div", { class: "dialog-actions" }, more));
+export function reasonList(reasons) {
+  const found = Object.entries(reasons ?? {});
+  return found.length ? [element("p", { class: "quiet" }, text("left_out")), element("ul", {}, found.map(([reason, count]) => element("li", {}, `${reasonWords(reason)}: ${number(count)}`)))] : [];
 }
 
-// -- Quarantine -------------------------------------------------------------------------------
-
-export async function quarantineDialog({ done }) {
-  const answer = await call("quarantine?limit=100");
-  if (!answer.ok) { open({ title: text("quarantine_title"), small: true }, failed(answer)); return; }
-  const { entries } = answer.body;
-  const outcome = element("p", { class: "quiet", role: "status" });
-  const replay = button(text("replay"), async (event) => {
-    event.target.disabled = true;
-    const replayed = await call("quarantine/replay", { method: "POST", body: {} });
-    await quarantineDialog({ done });
-    done();
-    if (!replayed.ok) document.querySelector("#dialog .dialog-body").prepend(failed(replayed));
-  }, "primary");
-  open({ title: text("quarantine_title") },
-    entries.length === 0 ? element("p", { class: "quiet" }, text("quarantine_empty")) : element("div", { class: "table-frame" }, element("table", {},
-      element("thead", {}, element("tr", {}, ["referral_id", "quarantine_reason", "quarantine_field", "quarantine_since"].map((name) => element("th", { scope: "col" }, text(name))))),
-      element("tbody", {}, entries.map((entry) => element("tr", {},
-        element("td", {}, entry.referral_id ?? "–"),
-        element("td", {}, entry.reason, element("span", { class: "below" }, entry.detail)),
-        element("td", {}, entry.field ?? "–"),
-        element("td", { class: "nowrap", title: utc(entry.first_seen_at) }, relative(entry.first_seen_at))))))),
-    outcome, entries.length ? element("div", { class: "dialog-actions" }, replay) : null);
+export function runDialog(run) {
+  open({ title: text("run_title", { when: dateTime(run.started_at) }), aside: element("p", { class: "quiet" }, text(`state_${run.state}`), " · ", text(`running_trigger_${run.trigger}`), " · ", has(`mode_${run.mode}`) ? text(`mode_${run.mode}`) : run.mode) },
+    run.error && element("div", { class: "notice failing" }, element("div", {}, element("strong", {}, run.error.code), run.error.message)),
+    element("dl", { class: "facts" },
+      fact("run_duration", run.duration_s === null ? "–" : duration(run.duration_s)),
+      runCounts.filter((name) => run[name] !== undefined && run[name] !== null).map((name) => fact(`count_${name}`, number(run[name])))),
+    reasonList(run.skipped_reasons),
+    Object.keys(run.unknown_values ?? {}).length ? [element("p", { class: "quiet" }, text("unknown_values")), element("ul", {}, Object.entries(run.unknown_values).map(([name, count]) => element("li", {}, `${name}: ${number(count)}`)))] : null,
+    element("dl", { class: "facts" },
+      factAt("run_started", run.started_at), factAt("run_finished", run.finished_at), factAt("run_head", run.head_completed_at),
+      factAt("run_sweep", run.sweep_completed_at), factAt("run_watermark", run.watermark_at), fact("task_id", run.task_id)),
+    element("div", { class: "dialog-actions" }, copyButton(text("copy_task_id"), run.task_id)));
 }
 
 // -- Sign-in to Partner Center ----------------------------------------------------------------
@@ -155,34 +147,54 @@ function webAddress(address) {
 
 export async function signInDialog({ done }) {
   let timer = null;
+  let ticking = null;
   let over = false;
-  const started = await call("sign-in", { method: "POST", body: {} });
-  const stop = () => { over = true; clearTimeout(timer); };
+  const stop = () => { over = true; clearTimeout(timer); clearInterval(ticking); };
   const again = () => { stop(); closeDialog(); signInDialog({ done }); };
-  if (!started.ok) { open({ title: text("sign_in_title"), small: true }, failed(started)); return; }
+  open({ title: text("sign_in_title"), small: true }, element("p", { class: "quiet", role: "status" }, text("sign_in_starting")));
+  const started = await call("sign-in", { method: "POST", body: {} });
+  if (!started.ok) { open({ title: text("sign_in_title"), small: true }, failed(started), element("div", { class: "dialog-actions" }, button(text("sign_in_again"), again))); return; }
   const flow = started.body;
-  const state = element("div", { role: "status" }, element("p", { class: "quiet" }, text("sign_in_waiting", { when: clock(flow.expires_at) })));
-  open({ title: text("sign_in_title"), small: true, closed: stop },
-    element("p", {}, text("sign_in_hint")),
-    element("div", { class: "code" }, flow.user_code),
-    element("div", { class: "dialog-actions" }, copyButton(text("copy"), flow.user_code),
+  const state = element("div", { role: "status" }, element("p", { class: "waiting" }, element("span", { class: "spinner on", "aria-hidden": "true" }), text("sign_in_waiting")));
+  const left = element("span", { role: "timer" });
+  const code = element("div", {},
+    element("ol", { class: "steps" }, element("li", {}, text("sign_in_step_open")), element("li", {}, text("sign_in_step_code")), element("li", {}, text("sign_in_step_account"))),
+    element("div", { class: "code", "aria-label": text("sign_in_code", { code: [...flow.user_code].join(" ") }), role: "img" }, flow.user_code),
+    element("div", { class: "dialog-actions" }, copyButton(text("copy_code"), flow.user_code), copyButton(text("copy_address"), flow.verification_uri),
       element("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer", href: webAddress(flow.verification_uri) }, text("sign_in_open"))),
-    element("p", { class: "quiet" }, flow.verification_uri), state);
+    element("p", { class: "quiet" }, flow.verification_uri, " · ", left));
+  open({ title: text("sign_in_title"), small: true, closed: stop }, code, state);
 
+  function tick() {
+    const seconds = Math.max(0, Math.round((Date.parse(flow.expires_at) - Date.now()) / 1000));
+    left.textContent = text("sign_in_left", { left: `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`, when: clock(flow.expires_at) });
+  }
+  tick();
+  ticking = setInterval(tick, 1000);
+
+  function end(...content) {
+    clearInterval(ticking);
+    code.remove();
+    fill(state, ...content);
+  }
   function show(answer) {
     const { body } = answer;
     if (answer.ok && body.state === "pending") { wait(); return; }
     if (answer.ok && body.state === "completed") {
-      fill(state, element("p", {}, element("strong", {}, text("sign_in_done", { name: body.account ?? "" }))));
+      end(element("p", { class: "verdict good" }, text("sign_in_done", { name: body.account ?? "" })),
+        body.may_read_referrals === true && element("p", {}, text("sign_in_may_read")),
+        element("p", { class: "quiet" }, text("sign_in_next")),
+        element("div", { class: "dialog-actions" }, button(text("close"), closeDialog, "primary")));
       done();
     } else if (answer.ok && body.state === "needs_confirmation") {
-      fill(state, element("p", {}, text("sign_in_other", { name: body.account })),
+      end(element("p", {}, text("sign_in_other", { name: body.account ?? "" })),
         element("div", { class: "dialog-actions" }, button(text("cancel"), closeDialog), button(text("sign_in_confirm"), () => poll(body.account), "primary")));
     } else if (answer.status === 0 || answer.status === 503) {
       wait();
     } else {
-      fill(state, element("p", { class: "error" }, text("sign_in_failed")), element("p", {}, body.message ?? body.detail ?? ""),
-        element("div", { class: "dialog-actions" }, button(text("sign_in_again"), again)));
+      const words = has(`sign_in_${body.state}`) ? `sign_in_${body.state}` : "sign_in_failed";
+      end(element("p", { class: "error" }, text(words)), element("p", {}, body.message ?? body.detail ?? ""),
+        element("div", { class: "dialog-actions" }, button(text("sign_in_again"), again, "primary")));
     }
   }
   async function poll(confirmed) {
@@ -218,7 +230,7 @@ export function askForKey({ wrong, done, closed }) {
     element("form", { onsubmit: enter },
       element("p", { id: "key-hint" }, text("key_hint")),
       wrong ? element("p", { class: "error", role: "alert" }, text("key_wrong")) : null,
-      element("label", {}, element("span", { class: "hidden-text" }, text("key_label")), input),
+      element("label", {}, element("span", { class: "field-name" }, text("key_label")), input),
       element("div", { class: "dialog-actions" }, element("button", { type: "submit", class: "button primary" }, text("key_enter")))));
   input.focus();
 }

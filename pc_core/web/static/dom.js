@@ -1,22 +1,38 @@
 // Elements, built from values: text is always a text node, so nothing needs escaping.
 
-export function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+const present = (child) => child !== null && child !== undefined && child !== false;
+
+function build(made, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
-    if (value === null || value === undefined || value === false) continue;
+    if (!present(value)) continue;
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name === "class") made.className = value;
     else made.setAttribute(name, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat().filter(present));
   return made;
 }
 
+export function element(tag, properties = {}, ...children) {
+  return build(document.createElement(tag), properties, children);
+}
+
+export function drawing(tag, properties = {}, ...children) {
+  return build(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
+}
+
 export function fill(parent, ...children) {
-  parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  parent.replaceChildren(...children.flat().filter(present));
 }
 
 export const find = (selector) => document.querySelector(selector);
+
+export function recall(name) {
+  try { return localStorage.getItem(name); } catch { return null; }
+}
+
+export function remember(name, value) {
+  try { localStorage.setItem(name, value); } catch { /* storage may be switched off */ }
+}
 
 // -- The one dialog ---------------------------------------------------------------------------
 
@@ -28,16 +44,22 @@ export function openDialog({ title, aside = null, small = false, closed = null, 
   onClosed = closed;
   dialog.className = small ? "small" : "";
   const close = element("button", { type: "button", class: "close-button", "aria-label": closeWord, onclick: () => dialog.close() }, "×");
+  const heading = element("h2", { tabindex: -1, id: "dialog-title" }, title);
   fill(dialog,
-    element("div", { class: "dialog-head" }, element("div", {}, element("h2", { tabindex: -1, autofocus: true }, title), aside), close),
+    element("div", { class: "dialog-head" }, element("div", {}, heading, aside), close),
     element("div", { class: "dialog-body" }, ...body));
-  dialog.setAttribute("aria-label", typeof title === "string" ? title : title.textContent);
+  dialog.setAttribute("aria-labelledby", "dialog-title");
   if (!dialog.open) dialog.showModal();
+  heading.focus();
   dialog.scrollTop = 0;
 }
 
 export function closeDialog() {
-  dialog.close();
+  if (dialog.open) dialog.close();
+}
+
+export function isDialogOpen() {
+  return dialog.open;
 }
 
 dialog.addEventListener("close", () => {

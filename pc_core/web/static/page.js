@@ -1,13 +1,19 @@
-// The page as a whole: who is here, how the sync stands, and what can be done about it.
+// The page as a whole: who is here, how the sync stands, which view is shown.
 
+import * as address from "./address.js";
 import { call, forgetKey, hasKey } from "./api.js";
-import { askForKey, acceptDialog, quarantineDialog, referralDialog, runsDialog, signInDialog } from "./dialogs.js";
-import { element, fill, find } from "./dom.js";
+import * as attention from "./attention.js";
+import { askForKey, acceptDialog, reasonList, referralDialog, signInDialog } from "./dialogs.js";
+import { closeDialog, element, fill, find, isDialogOpen, recall, remember } from "./dom.js";
+import * as health from "./health.js";
 import * as table from "./table.js";
-import { clock, day, has, language, number, relative, setLanguage, text, utc } from "./texts.js";
+import { button } from "./cells.js";
+import { clock, day, duration, has, language, number, relative, setLanguage, text, utc } from "./texts.js";
 
 const slow = 10000;
 const quick = 1000;
+const wakingAfter = 2500;
+const themeKey = "partner-center-theme";
 
 let status = null;
 let timer = null;
@@ -16,33 +22,51 @@ let asking = false;
 let lastRun = null;
 let result = null;
 let door = null;
+let waking = false;
+let shownReferral = null;
 
 // -- Status -----------------------------------------------------------------------------------
 
 async function refresh() {
   clearTimeout(timer);
+  const wakes = status === null && setTimeout(() => { waking = true; showStatus(); }, wakingAfter);
   const answer = await call("status");
-  if (answer.ok) {
-    door = null;
-    const first = status === null;
-    status = answer.body;
-    const finished = status.last_run?.task_id ?? null;
-    if (first || finished !== lastRun) table.load({ quiet: !first });
-    lastRun = finished;
-  } else if (answer.status === 401 || answer.status === 403) {
-    refused(answer);
-  } else {
-    door = { level: "failing", words: answer.status ? answer.body.detail || answer.body.code : text("unreachable") };
-  }
+  clearTimeout(wakes);
+  waking = false;
+  if (answer.ok) accept(answer.body);
+  else if (answer.status === 401 || answer.status === 403) refused(answer);
+  else door = { level: "failing", words: answer.status ? text("unavailable") : text("unreachable"), hint: answer.status ? answer.body.detail || answer.body.code : text("unreachable_hint") };
   showStatus();
   const pause = document.hidden ? 60000 : syncing || status?.running ? quick : slow;
+  clearTimeout(timer);
   timer = setTimeout(refresh, pause);
+}
+
+function accept(found) {
+  door = null;
+  const first = status === null;
+  status = found;
+  attention.noteVisit(status.now);
+  attention.setStatus(status);
+  health.setStatus(status);
+  table.setSince(attention.visitSince());
+  const finished = status.last_run?.task_id ?? null;
+  if (first) showRoute(address.read(), { fresh: true });
+  if (first || finished !== lastRun) loadData(first);
+  lastRun = finished;
+}
+
+function loadData(first) {
+  table.load({ quiet: !first });
+  attention.load();
+  call("statistics").then((answer) => { if (answer.ok) table.setCountries(answer.body.by_country); });
+  if (!first && address.read().view === "health") health.load();
 }
 
 function refused(answer) {
   status = null;
   lastRun = null;
-  find("#referrals").hidden = true;
+  for (const name of ["referrals", "attention", "health"]) find(`#${name}`).hidden = true;
   if (answer.body.code === "api_key_needed") {
     const wrong = hasKey();
     forgetKey();
@@ -51,7 +75,7 @@ function refused(answer) {
   } else if (answer.body.login_url) {
     door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), answer.body.login_url] };
   } else {
-    door = { level: "failing", words: text("denied_title"), hint: answer.body.detail };
+    door = { level: "failing", words: text("denied_title"), hint: has(`denied_${answer.body.code}`) ? text(`denied_${answer.body.code}`) : answer.body.detail };
   }
   showStatus();
 }
@@ -87,16 +111,16 @@ function showStatus() {
   const level = levelOf();
   const isOperator = status?.role === "operator";
   find("#status").dataset.level = level;
+  find("#tabs").hidden = !status;
   find("#sync-button").hidden = !isOperator;
   find("#sync-button").disabled = syncing || Boolean(status?.running) || status?.enabled === false;
   find("#sync-button").setAttribute("aria-busy", String(syncing));
-  find("#sync-button [data-text]").textContent = text(syncing ? "syncing" : "sync_now");
-  find("#runs-button").hidden = !status;
-  fill(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : "",
+  find("#sync-button [data-text]").textContent = text(syncing || status?.running ? "syncing" : "sync_now");
+  fill(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
     status && hasKey() ? [" · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))] : null);
   find("#version").textContent = status ? text("version", { version: status.version }) : "";
   showWords(level);
-  showFigures(isOperator);
+  showFigures();
   showRunning();
   showNotices(isOperator);
 }
@@ -111,11 +135,21 @@ function dueAt(instant) {
   return isFar ? day(instant) : clock(instant);
 }
 
+// The one that the status line names; what to do about it stands below it.
+function worstAlarm() {
+  const level = levelOf();
+  return door ? null : status?.alarms.find((alarm) => alarm.level === level) ?? null;
+}
+
+function spoken(place, words) {
+  // Only news are spoken: the same words again would be read out every few seconds.
+  if (place.textContent !== words) place.textContent = words;
+}
+
 function showWords(level) {
-  const alarms = status?.alarms ?? [];
-  const failing = alarms.find((alarm) => alarm.level === level) ?? null;
-  find("#status-words").textContent = door ? door.words : failing ? alarmWords(failing).words : text(`level_${level}`);
-  if (!status) { fill(find("#status-times"), door?.hint ?? ""); return; }
+  const failing = worstAlarm();
+  spoken(find("#status-words"), door ? door.words : failing ? alarmWords(failing).words : waking ? text("waking") : text(status ? `level_${level}` : "loading"));
+  if (!status) { spoken(find("#status-times"), door?.hint ?? (waking ? text("waking_hint") : "")); return; }
   fill(find("#status-times"),
     element("span", { title: utc(status.last_success_at) }, status.last_success_at ? text("last_success", { when: relative(status.last_success_at) }) : text("no_success")),
     status.next_due_at && status.enabled ? [" · ", element("span", { title: utc(status.next_due_at) }, text("next_due", { when: `${dueAt(status.next_due_at)} (${relative(status.next_due_at)})` }))] : null,
@@ -124,38 +158,45 @@ function showWords(level) {
 
 function doorAction() {
   if (door?.link) return element("a", { class: "button primary", href: door.link[1] }, door.link[0]);
-  return door?.action ? element("button", { type: "button", class: "button primary", onclick: () => door.action[1]() }, door.action[0]) : null;
+  return door?.action ? button(door.action[0], () => door.action[1](), "primary") : null;
 }
 
-function showFigures(isOperator) {
-  if (!status) { fill(find("#figures"), doorAction()); return; }
+function showHealth() {
+  address.go({ view: "health", referral: null, filters: address.noFilters });
+}
+
+function showFigures() {
+  if (!status) { if (!find("#figures").childElementCount || !door?.action) fill(find("#figures"), doorAction()); return; }
   const { counts, sign_in: signIn } = status;
   fill(find("#figures"),
     figure("referrals", number(counts.referrals)),
     figure("open", number(counts.open)),
     counts.missing ? figure("missing", number(counts.missing)) : null,
-    figure("quarantine", number(status.quarantine.open), { alarm: status.quarantine.open > 0, press: isOperator ? () => quarantineDialog({ done: refresh }) : null }),
-    status.drift ? figure("drift", number(status.drift), { alarm: true }) : null,
+    figure("quarantine", number(status.quarantine.open), { alarm: status.quarantine.open > 0, press: status.quarantine.open > 0 ? showHealth : null }),
+    status.drift ? figure("drift", number(status.drift), { alarm: true, press: showHealth }) : null,
     signIn.renewed_at ? figure("sign_in", relative(signIn.renewed_at), { title: utc(signIn.renewed_at), alarm: signIn.renewal_due }) : null);
 }
 
 function showRunning() {
   const run = status?.running;
   find("#running").hidden = !run && !syncing;
-  find("#running-bar").removeAttribute("value");
-  const words = run ? text("running_words", { pages: number(run.pages), fetched: number(run.fetched), inserted: number(run.inserted), updated: number(run.updated) }) : text("running_start");
-  find("#running-words").textContent = run ? `${words} · ${text(`running_trigger_${run.trigger}`)} · ${relative(run.started_at)}` : words;
+  if (!run) { find("#running-words").textContent = text("running_start"); return; }
+  const words = text("running_words", { pages: number(run.pages), fetched: number(run.fetched), inserted: number(run.inserted), updated: number(run.updated) });
+  const seconds = Math.max(0, (Date.now() - Date.parse(run.started_at)) / 1000);
+  find("#running-words").textContent = [words, text(`running_trigger_${run.trigger}`), has(`mode_${run.mode}`) ? text(`mode_${run.mode}`) : run.mode, text("running_for", { time: duration(seconds) })].join(" · ");
 }
 
 // -- Notices ----------------------------------------------------------------------------------
 
 const signInCodes = ["sign_in_needed", "sign_in_unknown", "renewal_due", "account_problem", "admin_consent_needed", "blocked_by_policy", "misconfigured"];
 
+const signIn = () => signInDialog({ done: refresh });
+const acceptMissing = () => acceptDialog({ accept: () => sync({ mode: "full", accept_missing: true }) });
+
 function actionsFor(alarm, isOperator) {
-  if (!isOperator) return null;
-  if (signInCodes.includes(alarm.code)) return element("button", { type: "button", class: "button", onclick: () => signInDialog({ done: refresh }) }, text("sign_in"));
-  if (alarm.code === "visibility_shrank") return element("button", { type: "button", class: "button", onclick: () => acceptDialog({ accept: () => sync({ mode: "full", accept_missing: true }) }) }, text("accept"));
-  if (alarm.code === "quarantine") return element("button", { type: "button", class: "button", onclick: () => quarantineDialog({ done: refresh }) }, text("show"));
+  if (isOperator && signInCodes.includes(alarm.code)) return button(text("sign_in"), signIn);
+  if (isOperator && alarm.code === "visibility_shrank") return button(text("accept"), acceptMissing);
+  if (["quarantine", "drift", "last_run_failed", "missed", "sweep_overdue"].includes(alarm.code) && address.read().view !== "health") return button(text("show"), showHealth);
   return null;
 }
 
@@ -163,68 +204,134 @@ function notice(level, words, hint, actions) {
   return element("div", { class: `notice ${level}` }, element("div", {}, element("strong", {}, words), hint || ""), element("div", { class: "notice-actions" }, actions));
 }
 
+// What an administrator needs to find the refusal in Entra ID's logs.
+function supportOf(alarm) {
+  return alarm.correlation_id ? element("span", { class: "quiet" }, ` (${alarm.reason_code ?? ""} ${alarm.correlation_id})`) : null;
+}
+
+let noticed = null;
+
 function showNotices(isOperator) {
+  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), status?.alarms, result?.words, result?.at]);
+  if (signature === noticed) return;
+  noticed = signature;
   const close = () => { result = null; showStatus(); };
   const shown = [];
   if (result) shown.push(notice(result.level, result.words, result.body, element("button", { type: "button", class: "close", "aria-label": text("close"), onclick: close }, "×")));
   for (const alarm of status?.alarms ?? []) {
+    if (alarm === worstAlarm()) continue;
     const { words, hint } = alarmWords(alarm);
-    const support = alarm.correlation_id ? [" ", element("span", { class: "quiet" }, `(${alarm.reason_code ?? ""} ${alarm.correlation_id})`)] : null;
-    shown.push(notice(alarm.level, words, element("span", {}, hint, support), actionsFor(alarm, isOperator)));
+    shown.push(notice(alarm.level, words, element("span", {}, hint, supportOf(alarm)), actionsFor(alarm, isOperator)));
   }
   fill(find("#notices"), shown);
+  const worst = worstAlarm();
+  find("#to-do").hidden = !worst;
+  fill(find("#to-do"), worst && [element("p", {}, alarmWords(worst).hint, supportOf(worst)), actionsFor(worst, isOperator)]);
 }
 
 // -- Sync -------------------------------------------------------------------------------------
 
-function reasonWords(reason) {
-  return has(`skip_${reason}`) ? text(`skip_${reason}`) : reason;
-}
-
 function resultOf({ ok, status: code, body }) {
-  if (code === 0) return { level: "attention", words: text("sync_no_answer") };
-  if (body.code === "already_running") return { level: "attention", words: text("sync_already_running"), body: text("sync_already_running_hint") };
-  if (body.code === "feature_disabled") return { level: "attention", words: text("sync_feature_disabled"), body: text("alarm_feature_disabled_hint") };
+  const at = Date.now();
+  if (code === 0) return { at, level: "attention", words: text("sync_no_answer") };
+  if (body.code === "already_running") return { at, level: "attention", words: text("sync_already_running"), body: text("sync_already_running_hint") };
+  if (body.code === "feature_disabled") return { at, level: "attention", words: text("sync_feature_disabled"), body: text("alarm_feature_disabled_hint") };
   const counts = body.fetched === undefined ? "" : text("result", Object.fromEntries(["inserted", "updated", "unchanged", "skipped", "quarantined"].map((name) => [name, number(body[name])])));
-  const reasons = Object.entries(body.skipped_reasons ?? {});
-  const list = reasons.length ? [element("div", { class: "quiet" }, text("left_out")), element("ul", {}, reasons.map(([reason, count]) => element("li", {}, `${reasonWords(reason)}: ${number(count)}`)))] : [];
-  if (ok) return { level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, counts, list) };
-  return { level: "failing", words: text("sync_failed"), body: element("div", {}, element("div", {}, body.detail), element("div", { class: "quiet" }, body.task_id ? `${body.code} · ${body.task_id}` : body.code)) };
+  const nothing = body.fetched !== undefined && body.inserted + body.updated + body.quarantined === 0 ? `${text("nothing_new")} ` : "";
+  if (ok) return { at, level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
+  return { at, level: "failing", words: text("sync_failed"), body: element("div", {}, element("div", {}, body.detail), element("div", { class: "quiet" }, body.task_id ? `${body.code} · ${body.task_id}` : body.code)) };
 }
 
-async function sync(options = { mode: "incremental" }) {
-  if (syncing) return;
+async function sync(options = { mode: "incremental" }, path = "referrals/sync") {
+  if (syncing) return null;
   syncing = true;
   result = null;
   showStatus();
-  timer = (clearTimeout(timer), setTimeout(refresh, quick));
-  const answer = await call("referrals/sync", { method: "POST", body: options });
+  clearTimeout(timer);
+  timer = setTimeout(refresh, quick);
+  const answer = await call(path, { method: "POST", body: options });
   syncing = false;
-  if (answer.status === 401) { refused(answer); return; }
+  if (answer.status === 401) { refused(answer); return null; }
   result = resultOf(answer);
   await refresh();
-  table.load({ quiet: true });
+  return result;
 }
 
-// -- Language and start -----------------------------------------------------------------------
+async function replay() {
+  const found = await sync({}, "quarantine/replay");
+  if (found) { result = null; showStatus(); }
+  return found && { level: found.level, words: found.level === "ok" ? text("replay_done", { count: number(status?.quarantine.open ?? 0) }) : found.words };
+}
 
-function showLanguage() {
-  document.documentElement.lang = language;
-  document.title = text("title");
-  for (const place of document.querySelectorAll("[data-text]")) place.textContent = text(place.dataset.text);
-  for (const place of document.querySelectorAll("[data-label]")) place.setAttribute("aria-label", text(place.dataset.label));
-  for (const place of document.querySelectorAll("[data-placeholder]")) place.placeholder = text(place.dataset.placeholder);
-  for (const button of document.querySelectorAll("[data-lang]")) button.setAttribute("aria-pressed", String(button.dataset.lang === language));
-  table.showFilters();
+// -- Views ------------------------------------------------------------------------------------
+
+const openReferral = (id) => address.go({ referral: id });
+
+function showReferral(id) {
+  if (id === shownReferral) return;
+  shownReferral = id;
+  if (!id) { if (isDialogOpen()) closeDialog(); return; }
+  referralDialog(id, {
+    closed: () => { if (shownReferral === id) { shownReferral = null; address.write({ referral: null }); } },
+    company: (domain) => address.go({ view: "referrals", referral: null, filters: { ...address.noFilters, domain } }),
+  });
+}
+
+function showRoute(route, { fresh = false } = {}) {
+  for (const name of ["referrals", "attention", "health"]) find(`#${name}`).hidden = !status || name !== route.view;
+  for (const link of document.querySelectorAll("#tabs a")) {
+    if (link.dataset.view === route.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = route.view === "referrals" ? text("title") : `${text(route.view)} – ${text("title")}`;
+  if (!status) return;
+  if (route.view === "referrals" && !fresh) table.showRoute(route.filters);
+  if (route.view === "attention") { attention.show(); if (!fresh) attention.load(); }
+  if (route.view === "health") { health.forgetOutcome(); health.load(); }
+  showReferral(route.referral);
   showStatus();
 }
 
-for (const button of document.querySelectorAll("[data-lang]")) {
-  button.addEventListener("click", () => { setLanguage(button.dataset.lang); result = null; showLanguage(); });
+// -- Language, theme and start ----------------------------------------------------------------
+
+function showLanguage() {
+  document.documentElement.lang = language;
+  for (const place of document.querySelectorAll("[data-text]")) place.textContent = text(place.dataset.text);
+  for (const place of document.querySelectorAll("[data-label]")) place.setAttribute("aria-label", text(place.dataset.label));
+  for (const place of document.querySelectorAll("[data-placeholder]")) place.placeholder = text(place.dataset.placeholder);
+  for (const choice of document.querySelectorAll("[data-lang]")) choice.setAttribute("aria-pressed", String(choice.dataset.lang === language));
+  table.showFilters();
+  attention.show();
+  health.show();
+  showRoute(address.read(), { fresh: true });
+  showStatus();
 }
+
+function showTheme() {
+  const chosen = recall(themeKey) ?? "";
+  if (chosen) document.documentElement.dataset.theme = chosen;
+  else delete document.documentElement.dataset.theme;
+  for (const choice of document.querySelectorAll("[data-theme-choice]")) choice.setAttribute("aria-pressed", String(choice.dataset.themeChoice === chosen));
+}
+
+for (const choice of document.querySelectorAll("[data-lang]")) {
+  choice.addEventListener("click", () => { setLanguage(choice.dataset.lang); result = null; showLanguage(); });
+}
+for (const choice of document.querySelectorAll("[data-theme-choice]")) {
+  choice.addEventListener("click", () => { remember(themeKey, choice.dataset.themeChoice); showTheme(); });
+}
+find("#tabs").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  address.go({ view: link.dataset.view, referral: null, filters: address.noFilters });
+});
 find("#sync-button").addEventListener("click", () => sync());
-find("#runs-button").addEventListener("click", () => runsDialog());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-table.start({ open: (id) => referralDialog(id), refused });
+address.watch((route) => showRoute(route));
+table.start({ open: openReferral, refused });
+attention.start({ open: openReferral, quarantine: showHealth });
+health.start({ signIn, replay, accept: acceptMissing });
+showTheme();
 showLanguage();
 refresh();

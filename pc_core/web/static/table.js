@@ -1,80 +1,123 @@
-// The referrals: filters, sorting, pages, rows.
+// The referrals: filters, columns, sorting, pages, rows.
 
+import * as address from "./address.js";
 import { call, csvParts } from "./api.js";
-import { element, fill, find } from "./dom.js";
-import { amount, day, number, relative, text, utc } from "./texts.js";
+import { away, badge, button, dash, dayCell, expiry, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
+import { element, fill, find, recall, remember } from "./dom.js";
+import { amount, countryName, day, number, separatesBySemicolon, text } from "./texts.js";
 
 const pageSize = 50;
-const types = ["co-sell", "marketplace", "solution-provider"];
-const letters = { "co-sell": "C", marketplace: "M", "solution-provider": "S" };
-const firstDirection = { company: "asc", expires: "asc", deal_value: "desc", updated: "desc" };
+const usualSort = "updated:desc";
+const columnsKey = "partner-center-columns";
+const firstDirection = { company: "asc", expires: "asc", deal_value: "desc", updated: "desc", created: "desc" };
 
-const view = { q: "", type: "", status: "", expiring: "", sort: "updated:desc" };
+// In the order of the table; `sort` is the interface's name for it.
+const columns = [
+  { name: "type", cell: (referral) => badge(referral.referral_type) },
+  { name: "company", sort: "company", cell: company, fixed: true },
+  { name: "status", cell: (referral) => [stateBadge(referral.status), referral.substatus && element("span", { class: "below" }, word("substatus", referral.substatus))] },
+  { name: "direction", cell: (referral) => (referral.direction ? word("direction", referral.direction) : dash()) },
+  { name: "country", cell: (referral) => (referral.customer_country ? countryName(referral.customer_country) : dash()) },
+  { name: "deal_value", sort: "deal_value", number: true, cell: money },
+  { name: "closing", cell: (referral) => dayCell(referral.closing_at) },
+  { name: "expires", sort: "expires", cell: expiry },
+  { name: "created", sort: "created", cell: (referral) => dayCell(referral.pc_created_at) },
+  { name: "updated", sort: "updated", cell: (referral) => sinceCell(referral.pc_updated_at) },
+  { name: "link", cell: linkOut },
+];
+const usualColumns = ["type", "company", "status", "direction", "deal_value", "closing", "expires", "updated", "link"];
+
+let view = address.noFilters;
+let chosen = recallColumns();
 let cursors = [null];
-let shown = 0;
 let asking = null;
+let last = null;
+let countries = null;
+let since = null;
 let onOpen = () => {};
 let onRefused = () => {};
 
-export function badge(type) {
-  const kind = types.includes(type) ? type : "other";
-  return element("span", { class: `badge ${kind}` },
-    element("span", { class: `mark ${kind}`, "aria-hidden": "true" }, letters[kind] ?? "?"),
-    text(`type_${kind}`));
+function recallColumns() {
+  const kept = recall(columnsKey)?.split(",").filter((name) => columns.some((column) => column.name === name));
+  return new Set(kept?.length ? [...kept, "company"] : usualColumns);
 }
 
-export function stateBadge(status) {
-  return element("span", { class: `state ${/^[A-Za-z]+$/.test(status ?? "") ? status : ""}` }, status ? text(`status_${status}`).replace(/^status_/, "") : "–");
+const shownColumns = () => columns.filter((column) => chosen.has(column.name));
+
+// -- Rows -------------------------------------------------------------------------------------
+
+function company(referral) {
+  const grouped = Boolean(view.group);
+  const name = grouped ? referral.name ?? referral.company_name : referral.company_name ?? referral.name;
+  const domain = referral.domain
+    ? element("span", { class: "below", title: referral.domain }, referral.domain_readable ?? referral.domain)
+    : element("span", { class: "below none" }, text("no_domain"));
+  return [
+    element("button", { type: "button", class: `company${name ? "" : " none"}` }, name ?? text(grouped ? "no_name" : "no_company")),
+    grouped ? null : domain,
+    referral.missing_since && element("span", { class: "below near" }, text("missing_since", { when: day(referral.missing_since) })),
+  ];
 }
 
-export function expiry(referral) {
-  if (!referral.expires_at) return element("span", { class: "none" }, "–");
-  const left = referral.days_to_expiry;
-  // Only an unanswered referral can still expire.
-  const open = referral.status === "New" && !referral.missing_since;
-  const words = left < 0 ? text("expired") : left === 0 ? text("expires_today") : left === 1 ? text("day_left") : text("days_left", { count: number(left) });
-  const urgency = open && left <= 2 ? "soon" : open && left <= 7 ? "near" : "";
-  return element("span", { title: utc(referral.expires_at) },
-    element("span", { class: "nowrap" }, day(referral.expires_at)),
-    open && element("span", { class: `below ${urgency}` }, words));
-}
-
-export function money(referral) {
-  return amount(referral.deal_value, referral.currency) ?? element("span", { class: "none" }, "–");
+function linkOut(referral) {
+  const name = referral.company_name ?? referral.name ?? referral.referral_id;
+  const link = away(partnerCenter(referral.referral_id), element("span", { "aria-hidden": "true" }, "↗"), element("span", { class: "hidden-text" }, text("open_pc_of", { name })));
+  link.className = "out";
+  link.title = text("open_pc");
+  link.addEventListener("click", (event) => event.stopPropagation());
+  return link;
 }
 
 function row(referral) {
-  const name = referral.company_name ?? referral.name;
-  return element("tr", { onclick: () => onOpen(referral.referral_id) },
-    element("td", { "data-cell": "type" }, badge(referral.referral_type)),
-    element("td", { "data-cell": "company" },
-      element("button", { type: "button", class: `company${name ? "" : " none"}` }, name ?? text("no_company")),
-      element("span", { class: `below${referral.domain ? "" : " none"}`, title: referral.domain }, referral.domain_readable ?? referral.domain ?? text("no_domain")),
-      referral.missing_since && element("span", { class: "below near" }, text("missing_since", { when: day(referral.missing_since) }))),
-    element("td", { "data-cell": "status" }, stateBadge(referral.status), referral.substatus && element("span", { class: "below" }, referral.substatus)),
-    element("td", { class: "number", "data-cell": "value" }, money(referral)),
-    element("td", { class: "nowrap", "data-cell": "closing" }, referral.closing_at ? element("span", { title: utc(referral.closing_at) }, day(referral.closing_at)) : element("span", { class: "none" }, "–")),
-    element("td", { "data-cell": "expires" }, expiry(referral)),
-    element("td", { class: "nowrap", "data-cell": "updated", title: utc(referral.pc_updated_at) }, referral.pc_updated_at ? relative(referral.pc_updated_at) : "–"));
+  return element("tr", { "data-id": referral.referral_id, onclick: () => onOpen(referral.referral_id) },
+    shownColumns().map((column) => element("td", { "data-cell": column.name, class: column.number ? "number" : null }, [column.cell(referral)].flat())));
+}
+
+const groupOf = (referral) => referral.domain ?? `name:${referral.company_name ?? ""}`;
+
+function groupHead(referral, count) {
+  const name = referral.company_name ?? text("no_company");
+  return element("tr", { class: "group" }, element("th", { scope: "rowgroup", colspan: shownColumns().length },
+    element("span", { class: "group-name" }, name),
+    element("span", { class: "group-domain" }, referral.domain_readable ?? text("no_domain")),
+    element("span", { class: "group-count" }, text("on_this_page", { count: number(count) })),
+    referral.domain && button(text("whole_company"), () => ask({ ...address.noFilters, domain: referral.domain }), "plain inline")));
+}
+
+function rows(referrals) {
+  if (!view.group) return referrals.map(row);
+  const groups = new Map();
+  for (const referral of referrals) {
+    const group = groupOf(referral);
+    if (groups.has(group)) groups.get(group).push(referral);
+    else groups.set(group, [referral]);
+  }
+  return [...groups.values()].flatMap((members) => [groupHead(members[0], members.length), ...members.map(row)]);
+}
+
+// -- Asking -----------------------------------------------------------------------------------
+
+function sortOf() {
+  if (view.group) return view.sort.startsWith("company:") ? view.sort : "company:asc";
+  return /^(company|expires|deal_value|updated|created|synced):(asc|desc)$/.test(view.sort) ? view.sort : usualSort;
 }
 
 function parameters() {
   const asked = new URLSearchParams();
-  if (view.q) asked.set("q", view.q);
-  if (view.type) asked.set("type", view.type);
-  if (view.status) asked.set("status", view.status);
+  for (const name of ["q", "type", "status", "direction", "country", "domain", "attention"]) if (view[name]) asked.set(name, view[name]);
   if (view.expiring) asked.set("expiring_within_days", view.expiring);
-  asked.set("sort", view.sort);
+  if (view.no_domain) asked.set("domain_missing", "true");
+  if (view.attention === "new" && since) asked.set("seen_since", since);
+  asked.set("sort", sortOf());
   return asked;
 }
 
 function isFiltered() {
-  return Boolean(view.q || view.type || view.status || view.expiring);
+  return address.filterNames.some((name) => name !== "sort" && name !== "group" && view[name]);
 }
 
-function emptyWords(strong, hint, again) {
-  fill(find("#empty"), element("strong", {}, strong), hint ?? "",
-    again && element("p", {}, element("button", { type: "button", class: "button", onclick: () => load() }, text("retry"))));
+function emptyWords(strong, hint, ...actions) {
+  fill(find("#empty"), element("strong", {}, strong), hint ?? "", actions.length > 0 && element("p", { class: "actions" }, actions));
   find("#empty").hidden = false;
 }
 
@@ -90,6 +133,7 @@ export async function load({ quiet = false } = {}) {
     find("#table-frame").setAttribute("aria-busy", "true");
     find("#page-back").disabled = true;
     find("#page-on").disabled = true;
+    if (!last) emptyWords(text("loading"));
   }
   let answer;
   try {
@@ -102,110 +146,246 @@ export async function load({ quiet = false } = {}) {
   if (!answer.ok) {
     if (answer.status === 401 || answer.status === 403) { onRefused(answer); return; }
     if (answer.status === 400 && cursor) { cursors = [null]; await load(); return; }
-    if (quiet) return;
+    if (quiet && last) return;
+    last = null;
     fill(find("#rows"));
-    emptyWords(text("load_failed"), answer.body.detail || text("unreachable"), true);
+    find("#shown").textContent = "";
+    emptyWords(text("load_failed"), answer.body.detail || text("unreachable"), button(text("retry"), () => load()));
     return;
   }
   show(answer.body);
 }
 
-let last = null;
-
 function show(answer) {
   last = answer;
-  find("#referrals").hidden = false;
   const { referrals } = answer;
-  fill(find("#rows"), referrals.map(row));
+  const focused = document.activeElement?.closest?.("#rows tr")?.dataset.id;
+  fill(find("#rows"), rows(referrals));
+  if (focused) find(`#rows tr[data-id="${CSS.escape(focused)}"] .company`)?.focus();
   find("#empty").hidden = referrals.length > 0;
   if (!referrals.length) {
-    if (isFiltered()) emptyWords(text("empty_filtered"));
+    if (isFiltered()) emptyWords(text("empty_filtered"), text("empty_filtered_hint"), button(text("clear"), () => ask(address.noFilters)));
     else emptyWords(text("empty"), text("empty_hint"));
   }
   const from = (cursors.length - 1) * pageSize + 1;
-  shown = from + referrals.length - 1;
-  const values = { from: number(from), to: number(shown), total: number(answer.total ?? 0) };
-  const words = answer.total === null ? "shown_plain" : answer.total_is_exact ? "shown" : "shown_more";
-  find("#shown").textContent = referrals.length ? text(words, values) : "";
+  const values = { from: number(from), to: number(from + referrals.length - 1), total: number(answer.total) };
+  find("#shown").textContent = referrals.length ? text(answer.total_is_exact ? "shown" : "shown_more", values) : "";
   find("#page-back").disabled = cursors.length < 2;
   find("#page-on").disabled = !answer.next_cursor;
   find("#csv-button").disabled = !referrals.length;
 }
 
-function reload() {
+// Another filter or sort: the list begins anew.
+function ask(changes) {
+  address.write({ view: "referrals", filters: changes }, { replace: true });
+  adopt(address.read().filters);
+}
+
+function adopt(filters) {
+  view = filters;
   cursors = [null];
-  remember();
   showFilters();
   load();
 }
 
-function remember() {
-  const asked = new URLSearchParams(Object.entries(view).filter(([name, value]) => value && !(name === "sort" && value === "updated:desc")));
-  history.replaceState(null, "", asked.size ? `?${asked}` : location.pathname);
+// -- The company that is looked at --------------------------------------------------------------
+
+let card = null;
+
+async function loadCompany() {
+  const wanted = view.domain;
+  if (card && card.domain !== wanted) card = null;
+  showCompany();
+  if (!wanted || card) return;
+  const answer = await call(`companies/${encodeURIComponent(wanted)}`);
+  if (view.domain !== wanted) return;
+  card = answer.ok ? answer.body : null;
+  showCompany();
 }
 
-export function showFilters() {
-  find("#filter-q").value = view.q;
-  find("#filter-status").value = view.status;
-  find("#filter-expiring").value = view.expiring;
-  find("#filter-clear").hidden = !isFiltered();
-  for (const button of document.querySelectorAll("#filter-type button")) {
-    button.setAttribute("aria-pressed", String(button.dataset.value === view.type));
-    if (button.dataset.value) fill(button, ...badge(button.dataset.value).childNodes);
-  }
-  const [column, direction] = view.sort.split(":");
-  for (const head of document.querySelectorAll("th[data-sort]")) {
-    if (head.dataset.sort === column) head.setAttribute("aria-sort", direction === "asc" ? "ascending" : "descending");
-    else head.removeAttribute("aria-sort");
-  }
+function showCompany() {
+  const place = find("#company-card");
+  place.hidden = !view.domain || !card;
+  if (place.hidden) { fill(place); return; }
+  const kinds = [["co-sell", card.co_sell_count], ["marketplace", card.marketplace_count], ["solution-provider", card.solution_provider_count], ["other", card.other_count]];
+  const values = Object.entries(card.open_value);
+  fill(place,
+    element("div", {},
+      element("h2", {}, card.company_name ?? card.domain_readable),
+      element("p", { class: "quiet" }, card.domain_readable)),
+    element("dl", { class: "figures" },
+      element("div", {}, element("dt", {}, text("figure_referrals")), element("dd", {}, number(card.referral_count))),
+      element("div", {}, element("dt", {}, text("figure_open")), element("dd", {}, number(card.open_count))),
+      element("div", {}, element("dt", {}, text("open_value")), element("dd", {}, values.length ? values.map(([currency, value]) => element("span", { class: "sum" }, amount(value, currency))) : "–"))),
+    element("p", { class: "kinds" }, kinds.filter(([, count]) => count).map(([kind, count]) => element("span", {}, badge(kind), ` ${number(count)}`))));
+}
+
+// -- Filters, columns, heads --------------------------------------------------------------------
+
+function chip(words, name) {
+  return element("span", { class: "chip" }, words,
+    element("button", { type: "button", "aria-label": text("remove_filter", { name: words }), onclick: () => ask({ [name]: "" }) }, "×"));
+}
+
+function showChips() {
+  fill(find("#chips"),
+    view.domain && chip(text("of_company", { name: view.domain }), "domain"),
+    view.attention && chip(text(`attention_${view.attention}`), "attention"));
+}
+
+function showCountries() {
+  const select = find("#filter-country");
+  const known = Object.entries(countries ?? {});
+  if (view.country && !countries?.[view.country]) known.unshift([view.country, null]);
+  fill(select, element("option", { value: "" }, text("any_country")),
+    known.map(([code, count]) => element("option", { value: code }, count === null ? countryName(code) : `${countryName(code)} (${number(count)})`)));
+  select.value = view.country;
+}
+
+function showHeads() {
+  const [sorted, direction] = sortOf().split(":");
+  fill(find("#heads"), shownColumns().map((column) => {
+    const name = text(column.name === "link" ? "link_head" : column.name);
+    if (!column.sort) return element("th", { scope: "col", class: column.number ? "number" : null }, column.name === "link" ? element("span", { class: "hidden-text" }, name) : name);
+    return element("th", {
+      scope: "col", "data-sort": column.sort, class: column.number ? "number" : null,
+      "aria-sort": column.sort === sorted ? (direction === "asc" ? "ascending" : "descending") : null,
+    }, element("button", { type: "button", onclick: () => sortBy(column.sort) }, name));
+  }));
+}
+
+function sortBy(name) {
+  const [sorted, direction] = sortOf().split(":");
+  const next = `${name}:${sorted === name ? (direction === "asc" ? "desc" : "asc") : firstDirection[name]}`;
+  ask({ sort: next === usualSort ? "" : next, group: name === "company" ? view.group : "" });
+  find(`th[data-sort="${name}"] button`)?.focus();
+}
+
+function showColumns() {
+  const list = find("#column-list");
+  fill(list, list.querySelector("legend"), columns.filter((column) => !column.fixed).map((column) => {
+    const box = element("input", { type: "checkbox", checked: chosen.has(column.name), onchange: (event) => choose(column.name, event.target.checked) });
+    return element("label", { class: "check" }, box, text(column.name === "link" ? "link_head" : column.name));
+  }));
+}
+
+function choose(name, wanted) {
+  if (wanted) chosen.add(name);
+  else chosen.delete(name);
+  remember(columnsKey, columns.filter((column) => chosen.has(column.name)).map((column) => column.name).join(","));
+  showHeads();
   if (last) show(last);
 }
 
-async function saveCsv() {
-  const button = find("#csv-button");
-  button.disabled = true;
-  try {
-    const file = await csvParts(`referrals?${parameters()}&format=csv`, (count) => { button.textContent = text("csv_busy", { count: number(count) }); });
-    if (file) {
-      const address = URL.createObjectURL(file);
-      const link = element("a", { href: address, download: `partner-center-referrals-${new Date().toISOString().slice(0, 10)}.csv` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(address), 60000);
-    }
-  } finally {
-    button.disabled = false;
-    button.textContent = text("csv");
+export function showFilters() {
+  if (document.activeElement !== find("#filter-q")) find("#filter-q").value = view.q;
+  for (const name of ["status", "direction", "expiring"]) {
+    const select = find(`#filter-${name}`);
+    select.value = view[name];
+    if (select.selectedIndex < 0) select.value = "";
   }
+  find("#filter-no-domain").checked = Boolean(view.no_domain);
+  find("#view-group").checked = Boolean(view.group);
+  find("#filter-clear").hidden = !isFiltered();
+  for (const choice of document.querySelectorAll("#filter-type button")) {
+    choice.setAttribute("aria-pressed", String(choice.dataset.value === view.type));
+    if (choice.dataset.value) fill(choice, ...badge(choice.dataset.value).childNodes);
+  }
+  showCountries();
+  showChips();
+  showHeads();
+  showColumns();
+  loadCompany();
+  if (last) show(last);
+}
+
+// -- Export -----------------------------------------------------------------------------------
+
+async function saveCsv() {
+  const pressed = find("#csv-button");
+  pressed.disabled = true;
+  const separator = separatesBySemicolon() ? "&separator=semicolon" : "";
+  try {
+    const file = await csvParts(`referrals?${parameters()}&format=csv${separator}`, (count) => { pressed.textContent = text("csv_busy", { count: number(count) }); });
+    if (!file) { emptyWords(text("csv_failed"), text("unreachable")); return; }
+    const link = element("a", { href: URL.createObjectURL(file), download: `partner-center-referrals-${new Date().toISOString().slice(0, 10)}.csv` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  } finally {
+    pressed.disabled = false;
+    pressed.textContent = text("csv");
+  }
+}
+
+// -- Start ------------------------------------------------------------------------------------
+
+export function showRoute(filters) {
+  const isSame = last && address.filterNames.every((name) => filters[name] === view[name]);
+  if (!isSame) adopt(filters);
+}
+
+export function setSince(instant) {
+  since = instant;
+}
+
+export function setCountries(found) {
+  countries = found;
+  showCountries();
+}
+
+function moveBetweenRows(event) {
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  const names = [...document.querySelectorAll("#rows .company")];
+  const place = names.indexOf(document.activeElement);
+  if (place < 0) return;
+  event.preventDefault();
+  names[Math.min(names.length - 1, Math.max(0, place + (event.key === "ArrowDown" ? 1 : -1)))].focus();
+}
+
+function turn(change) {
+  change();
+  load();
+  find("#referrals").scrollIntoView();
 }
 
 export function start({ open, refused }) {
   onOpen = open;
   onRefused = refused;
-  const wished = new URLSearchParams(location.search);
-  for (const name of Object.keys(view)) view[name] = wished.get(name) ?? view[name];
-  if (!/^(company|expires|deal_value|updated|created|synced):(asc|desc)$/.test(view.sort)) view.sort = "updated:desc";
+  view = address.read().filters;
   let typing;
   find("#filter-q").addEventListener("input", (event) => {
     clearTimeout(typing);
-    typing = setTimeout(() => { view.q = event.target.value.trim(); reload(); }, 250);
+    typing = setTimeout(() => ask({ q: event.target.value.trim() }), 200);
   });
   find("#filter-type").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button) { view.type = button.dataset.value; reload(); }
+    const pressed = event.target.closest("button");
+    if (pressed) ask({ type: pressed.dataset.value });
   });
-  find("#filter-status").addEventListener("change", (event) => { view.status = event.target.value; reload(); });
-  find("#filter-expiring").addEventListener("change", (event) => { view.expiring = event.target.value; reload(); });
-  find("#filter-clear").addEventListener("click", () => { Object.assign(view, { q: "", type: "", status: "", expiring: "" }); reload(); });
-  for (const head of document.querySelectorAll("th[data-sort]")) {
-    head.querySelector("button").addEventListener("click", () => {
-      const [column, direction] = view.sort.split(":");
-      const name = head.dataset.sort;
-      view.sort = `${name}:${column === name ? (direction === "asc" ? "desc" : "asc") : firstDirection[name]}`;
-      reload();
-    });
+  for (const name of ["status", "direction", "country", "expiring"]) {
+    find(`#filter-${name}`).addEventListener("change", (event) => ask({ [name]: event.target.value }));
   }
-  find("#page-on").addEventListener("click", () => { cursors.push(last.next_cursor); load(); find("#referrals").scrollIntoView(); });
-  find("#page-back").addEventListener("click", () => { cursors.pop(); load(); find("#referrals").scrollIntoView(); });
+  find("#filter-no-domain").addEventListener("change", (event) => ask({ no_domain: event.target.checked ? "1" : "" }));
+  find("#view-group").addEventListener("change", (event) => ask({ group: event.target.checked ? "1" : "" }));
+  find("#filter-clear").addEventListener("click", () => { find("#filter-q").value = ""; ask({ ...address.noFilters, sort: view.sort, group: view.group }); find("#filter-q").focus(); });
+  find("#page-on").addEventListener("click", () => turn(() => cursors.push(last.next_cursor)));
+  find("#page-back").addEventListener("click", () => turn(() => cursors.pop()));
   find("#csv-button").addEventListener("click", saveCsv);
-  showFilters();
+  find("#filter-more").addEventListener("click", (event) => {
+    const isOpen = event.currentTarget.getAttribute("aria-expanded") !== "true";
+    event.currentTarget.setAttribute("aria-expanded", String(isOpen));
+    find("#filters").classList.toggle("open", isOpen);
+  });
+  find("#rows").addEventListener("keydown", moveBetweenRows);
+  const menu = find("#column-menu");
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && !find("#referrals").hidden) {
+      event.preventDefault();
+      find("#filter-q").focus();
+      find("#filter-q").select();
+    }
+  });
 }

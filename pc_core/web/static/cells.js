@@ -1,0 +1,93 @@
+// How single facts look, wherever they appear.
+
+import { element } from "./dom.js";
+import { amount, day, has, number, relative, text, utc } from "./texts.js";
+
+export const types = ["co-sell", "marketplace", "solution-provider"];
+const letters = { "co-sell": "C", marketplace: "M", "solution-provider": "S" };
+
+export const dash = () => element("span", { class: "none" }, "–");
+
+export const kindOf = (type) => (types.includes(type) ? type : "other");
+
+// Colour, shape and letter each tell the type on their own.
+export function badge(type) {
+  const kind = kindOf(type);
+  return element("span", { class: `badge ${kind}` },
+    element("span", { class: `mark ${kind}`, "aria-hidden": "true" }, letters[kind] ?? "?"),
+    text(`type_${kind}`));
+}
+
+// Partner Center's words where we have none for them.
+export function word(group, value) {
+  return has(`${group}_${value}`) ? text(`${group}_${value}`) : value;
+}
+
+export function stateBadge(status) {
+  const known = has(`status_${status}`);
+  return element("span", { class: `state ${known ? status : ""}` }, status ? word("status", status) : "–");
+}
+
+export function daysLeft(referral) {
+  const left = referral.days_to_expiry;
+  if (left < 0) return text("expired");
+  if (left === 0) return text("expires_today");
+  return left === 1 ? text("day_left") : text("days_left", { count: number(left) });
+}
+
+// Only an unanswered referral can still expire.
+export function canExpire(referral) {
+  return Boolean(referral.expires_at) && referral.status === "New" && !referral.missing_since;
+}
+
+export function expiry(referral) {
+  if (!canExpire(referral)) return dash();
+  const left = referral.days_to_expiry;
+  const urgency = left < 0 ? "none" : left <= 2 ? "soon" : left <= 6 ? "near" : "";
+  return element("span", { title: utc(referral.expires_at) },
+    element("span", { class: `nowrap ${urgency}` }, daysLeft(referral)),
+    element("span", { class: "below nowrap" }, day(referral.expires_at)));
+}
+
+export function money(referral) {
+  return amount(referral.deal_value, referral.currency) ?? dash();
+}
+
+export function dayCell(instant) {
+  return instant ? element("time", { class: "nowrap", datetime: instant, title: utc(instant) }, day(instant)) : dash();
+}
+
+export function sinceCell(instant) {
+  return instant ? element("time", { class: "nowrap", datetime: instant, title: utc(instant) }, relative(instant)) : dash();
+}
+
+// Where Partner Center shows this referral.
+export function partnerCenter(id) {
+  return `https://partner.microsoft.com/dashboard/referrals/${encodeURIComponent(id)}`;
+}
+
+export function away(href, ...children) {
+  return element("a", { href, target: "_blank", rel: "noopener noreferrer" }, ...children);
+}
+
+export function button(words, press, kind = "") {
+  return element("button", { type: "button", class: `button ${kind}`, onclick: press }, words);
+}
+
+export function copyButton(words, value, kind = "") {
+  return button(words, async (event) => {
+    const pressed = event.currentTarget;
+    try {
+      await navigator.clipboard.writeText(value);
+      pressed.textContent = text("copied");
+    } catch {
+      pressed.textContent = text("copy_failed");
+    }
+    setTimeout(() => { pressed.textContent = words; }, 1500);
+  }, kind);
+}
+
+// A request that failed, in the server's words; they are for people.
+export function failed(answer) {
+  return element("p", { class: "error", role: "alert" }, answer.body.detail || (answer.status ? answer.body.code : text("unreachable")));
+}

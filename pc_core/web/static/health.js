@@ -1,0 +1,209 @@
+// How the sync does: its state in words, its runs, what it set aside, and the settings in force.
+
+import { call } from "./api.js";
+import { button, failed, sinceCell } from "./cells.js";
+import { runsChart, weeksChart } from "./charts.js";
+import { runDialog } from "./dialogs.js";
+import { element, fill, find } from "./dom.js";
+import { duration, has, number, relative, text, utc } from "./texts.js";
+
+const refreshTokenLifeDays = 90;
+const runsShown = 40;
+
+let status = null;
+let statistics = null;
+let runs = null;
+let runsTrouble = null;
+let more = null;
+let quarantine = null;
+let outcome = null;
+let onSignIn = () => {};
+let onReplay = async () => null;
+let onAccept = () => {};
+
+// -- Cards ------------------------------------------------------------------------------------
+
+function fact(name, value, title) {
+  return element("div", {}, element("dt", {}, text(name)), element("dd", { title }, value ?? "–"));
+}
+
+function when(instant) {
+  return instant ? sinceCell(instant) : text("never");
+}
+
+function syncCard() {
+  const { schema } = status;
+  const isCurrent = schema.current === schema.expected;
+  return element("article", { class: "panel card" }, element("h2", {}, text("card_sync")),
+    element("dl", { class: "facts" },
+      fact("card_last_success", when(status.last_success_at)),
+      fact("card_lag", status.lag_s === null ? "–" : duration(status.lag_s)),
+      fact("card_next", status.enabled ? relative(status.next_due_at) : text("level_disabled"), utc(status.next_due_at)),
+      fact("card_sweep", status.sweep_under_way ? text("sweep_under_way") : when(status.last_sweep_at)),
+      fact("card_drift", number(status.drift)),
+      fact("card_order", has(`order_${status.order_verdict}`) ? text(`order_${status.order_verdict}`) : status.order_verdict),
+      fact("card_schema", isCurrent ? text("schema_current", { revision: schema.current }) : text("schema_behind", { current: schema.current ?? "–", expected: schema.expected }))));
+}
+
+function signInCard() {
+  const { sign_in: signIn } = status;
+  const isGood = signIn.state === "ok" || signIn.state === "transient";
+  const isUnknown = signIn.reason_code === "never_signed_in";
+  const state = isUnknown ? "sign_in_unknown" : signIn.state;
+  const ageDays = signIn.refresh_token_age_s === null ? null : Math.floor(signIn.refresh_token_age_s / 86400);
+  const leftDays = ageDays === null ? null : Math.max(0, refreshTokenLifeDays - ageDays);
+  const isOperator = status.role === "operator";
+  return element("article", { class: "panel card" }, element("h2", {}, text("card_sign_in")),
+    element("p", { class: `verdict ${isGood ? (signIn.renewal_due ? "near" : "good") : "soon"}` }, text(isGood ? `sign_in_${signIn.state}` : `alarm_${state}`)),
+    isGood ? null : element("p", {}, signIn.message || text(`alarm_${state}_hint`)),
+    element("dl", { class: "facts" },
+      signIn.since_at && fact("card_since", sinceCell(signIn.since_at)),
+      signIn.checked_at && fact("card_checked", sinceCell(signIn.checked_at)),
+      signIn.renewed_at && fact("card_renewed", sinceCell(signIn.renewed_at)),
+      ageDays !== null && fact("card_expires", text(leftDays === 1 ? "day_left" : "days_left", { count: number(leftDays) })),
+      signIn.correlation_id && fact("card_correlation", signIn.correlation_id)),
+    ageDays !== null && element("progress", { class: signIn.renewal_due ? "near" : null, max: refreshTokenLifeDays, value: Math.min(refreshTokenLifeDays, ageDays), "aria-label": text("card_age", { count: number(ageDays) }) }),
+    ageDays !== null && element("p", { class: "quiet" }, text("card_age", { count: number(ageDays) })),
+    isOperator && element("p", { class: "panel-foot" }, button(text(isGood ? "sign_in_renew" : "sign_in"), onSignIn, isGood ? "" : "primary")));
+}
+
+function dataCard() {
+  const { counts } = status;
+  const kinds = ["co-sell", "marketplace", "solution-provider", ""];
+  return element("article", { class: "panel card" }, element("h2", {}, text("card_data")),
+    element("dl", { class: "facts" },
+      fact("figure_referrals", number(counts.referrals)), fact("figure_open", number(counts.open)),
+      fact("figure_missing", number(counts.missing)), fact("figure_quarantine", number(status.quarantine.open)),
+      kinds.map((kind) => fact(`type_${kind || "other"}`, number(counts.by_type[kind] ?? 0)))),
+    status.visibility_shrank && element("div", { class: "notice failing" }, element("div", {},
+      element("strong", {}, text("alarm_visibility_shrank", { unseen: number(status.visibility_shrank.unseen ?? 0), present: number(status.visibility_shrank.present ?? 0) })),
+      text("alarm_visibility_shrank_hint")),
+      status.role === "operator" && element("div", { class: "notice-actions" }, button(text("accept"), onAccept))));
+}
+
+// -- Runs -------------------------------------------------------------------------------------
+
+const runLevels = { failed: "failing", interrupted: "attention", partial: "attention", completed: "Active", running: "New" };
+
+export function runState(run) {
+  return element("span", { class: `state ${runLevels[run.state] ?? ""}` }, text(`state_${run.state}`));
+}
+
+function runRow(run) {
+  return element("tr", { onclick: () => runDialog(run) },
+    element("td", {}, element("button", { type: "button", class: "company plain-row" }, sinceCell(run.started_at))),
+    element("td", {}, runState(run), run.error ? element("span", { class: "below" }, run.error.code) : null),
+    element("td", {}, text(`running_trigger_${run.trigger}`)),
+    ["fetched", "inserted", "updated", "skipped", "quarantined"].map((name) => element("td", { class: "number" }, number(run[name]))),
+    element("td", { class: "number" }, run.duration_s === null ? "–" : duration(run.duration_s)));
+}
+
+function runsPanel() {
+  const names = ["run_started", "run_state", "run_trigger", "run_fetched", "run_new", "run_updated", "run_skipped", "run_quarantined", "run_duration"];
+  return element("article", { class: "panel" }, element("div", { class: "panel-head" }, element("h2", {}, text("runs_title"))),
+    runsTrouble ? failed(runsTrouble) : runs === null ? element("p", { class: "empty", role: "status" }, text("loading")) : runs.length === 0
+      ? element("div", { class: "empty" }, element("strong", {}, text("no_runs")), text("no_runs_hint"))
+      : element("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": text("runs_title") }, element("table", { class: "runs" },
+        element("thead", {}, element("tr", {}, names.map((name, place) => element("th", { scope: "col", class: place > 2 ? "number" : null }, text(name))))),
+        element("tbody", {}, runs.map(runRow)))),
+    more && element("p", { class: "panel-foot" }, button(text("more"), () => loadRuns(true))));
+}
+
+function chartsPanel() {
+  return element("div", { class: "charts" },
+    element("article", { class: "panel" }, statistics ? (statistics.ok ? weeksChart(statistics.body.weeks) : failed(statistics)) : element("p", { class: "empty", role: "status" }, text("loading"))),
+    runs?.length ? element("article", { class: "panel" }, runsChart(runs.slice(0, runsShown))) : null);
+}
+
+// -- Quarantine -------------------------------------------------------------------------------
+
+async function replay(event) {
+  event.currentTarget.disabled = true;
+  outcome = await onReplay();
+  await loadQuarantine();
+  show();
+  find("#quarantine")?.focus();
+}
+
+function quarantinePanel() {
+  if (status.role !== "operator") return null;
+  const head = element("div", { class: "panel-head" }, element("h2", {}, text("quarantine_title")), element("p", { class: "quiet" }, text("quarantine_hint")));
+  const said = outcome && element("p", { class: `panel-foot verdict ${outcome.level === "ok" ? "good" : "soon"}`, role: "status" }, outcome.words);
+  const body = quarantine === null ? element("p", { class: "empty", role: "status" }, text("loading"))
+    : !quarantine.ok ? failed(quarantine)
+      : quarantine.body.entries.length === 0 ? element("p", { class: "empty" }, text("quarantine_empty"))
+        : element("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": text("quarantine_title") }, element("table", {},
+          element("thead", {}, element("tr", {}, ["referral_id", "quarantine_reason", "quarantine_field", "quarantine_since"].map((name) => element("th", { scope: "col" }, text(name))))),
+          element("tbody", {}, quarantine.body.entries.map((entry) => element("tr", {},
+            element("td", { class: "id" }, entry.referral_id ?? "–"),
+            element("td", {}, has(`reason_${entry.reason}`) ? text(`reason_${entry.reason}`) : entry.reason, element("span", { class: "below" }, entry.detail)),
+            element("td", {}, entry.field ?? "–"),
+            element("td", {}, sinceCell(entry.first_seen_at)))))));
+  const waits = quarantine?.ok && quarantine.body.entries.length > 0;
+  return element("article", { class: "panel", id: "quarantine", tabindex: -1 }, head, body, said, waits && element("p", { class: "panel-foot" }, button(text("replay"), replay, "primary")));
+}
+
+// -- Settings ---------------------------------------------------------------------------------
+
+function settingValue(name, value) {
+  if (value === null || value === undefined) return text("unset");
+  if (Array.isArray(value)) return value.join(", ") || text("unset");
+  return name.endsWith("_s") ? duration(value) : typeof value === "number" ? number(value) : String(value);
+}
+
+function settingsPanel() {
+  return element("article", { class: "panel card" }, element("h2", {}, text("settings_title")),
+    element("p", { class: "quiet" }, text("settings_hint")),
+    element("dl", { class: "facts settings" }, Object.entries(status.settings).map(([name, value]) => element("div", {}, element("dt", {}, has(`setting_${name}`) ? text(`setting_${name}`) : name), element("dd", {}, settingValue(name, value))))));
+}
+
+// -- The view ---------------------------------------------------------------------------------
+
+export function show() {
+  const place = find("#health");
+  if (place.hidden) return;
+  if (!status) { fill(place, element("p", { class: "panel empty", role: "status" }, text("loading"))); return; }
+  const opened = [...place.querySelectorAll("details")].map((part) => part.open);
+  const focused = [...place.querySelectorAll("button, summary")].indexOf(document.activeElement);
+  fill(place, element("div", { class: "cards" }, syncCard(), signInCard(), dataCard()), chartsPanel(), runsPanel(), quarantinePanel(), settingsPanel());
+  place.querySelectorAll("details").forEach((part, number_) => { part.open = opened[number_] ?? false; });
+  if (focused >= 0) [...place.querySelectorAll("button, summary")][focused]?.focus();
+}
+
+async function loadRuns(further = false) {
+  const answer = await call(`sync-runs?limit=${runsShown}${further && more ? `&cursor=${encodeURIComponent(more)}` : ""}`);
+  runsTrouble = answer.ok || runs ? null : answer;
+  if (answer.ok) {
+    runs = further ? [...runs, ...answer.body.runs] : answer.body.runs;
+    more = answer.body.next_cursor;
+  }
+  show();
+}
+
+async function loadQuarantine() {
+  if (status?.role !== "operator") return;
+  quarantine = await call("quarantine?limit=100");
+}
+
+export async function load() {
+  show();
+  const [found] = await Promise.all([call("statistics"), loadRuns(), loadQuarantine()]);
+  statistics = found;
+  show();
+}
+
+export function forgetOutcome() {
+  outcome = null;
+}
+
+export function setStatus(found) {
+  status = found;
+  show();
+}
+
+export function start({ signIn, replay: again, accept }) {
+  onSignIn = signIn;
+  onReplay = again;
+  onAccept = accept;
+}
+
