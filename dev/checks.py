@@ -11,6 +11,7 @@ from pathlib import Path
 from dev import mutants
 from dev.folders import CLONE
 from dev.services.azurite import ensure_installed
+from dev.services.npm import axe
 from dev.services.processes import ServiceError
 from dev.system_programs import PROGRAMS, Program
 
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     missing = [program for program in PROGRAMS if not program.is_there()]
     try:
         ensure_installed()
+        axe()
     except ServiceError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

