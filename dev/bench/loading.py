@@ -1,0 +1,84 @@
+"""First load, nothing changed, 1 % changed: every contender, side by side, round by round."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from dev.bench.stage import Arena, Measurement, Stage
+from dev.bench.truth import Truth
+
+CHANGED_SHARE = 0.01
+SLOW = ("dlt_documented", "row_by_row")
+"""Measured once only: they take minutes, and nothing is decided by them."""
+
+Say = Callable[[str], None]
+
+
+def measure_loading(
+    folder: Path, *, referrals: int, rounds: int, contenders: Collection[str], say: Say
+) -> list[Measurement]:
+    """All phases for each contender; in every phase they take turns.
+
+    "Nothing changed" comes before the change: after one, the overlap that the product reads again
+    on purpose holds the changed referrals, and what is measured is that.
+    """
+    found: list[Measurement] = []
+    with Stage.set(folder, referrals=referrals) as stage:
+        for number in range(rounds):
+            taking_part = [name for name in contenders if number == 0 or name not in SLOW]
+            if number % 2:
+                taking_part.reverse()
+            found += _round(stage, taking_part, say)
+    return found
+
+
+def _round(stage: Stage, contenders: Collection[str], say: Say) -> list[Measurement]:
+    found: list[Measurement] = []
+    with contextlib.ExitStack() as stack:
+        arenas = [stack.enter_context(stage.arena(name)) for name in contenders]
+        truth = Truth.read(stage, arenas[0])
+        for phase in ("first_load", "nothing_changed", "one_percent_changed"):
+            if phase == "one_percent_changed":
+                stage.client.state.change_some(CHANGED_SHARE)
+                stage.client.state.render_all()
+                truth = Truth.read(stage, arenas[0])
+            for arena in arenas:
+                found.append(_measure(stage, arena, phase, truth))
+                say(describe(found[-1]))
+    return found
+
+
+def measure_latency(
+    folder: Path, *, referrals: int, latency_ms: float, say: Say
+) -> list[Measurement]:
+    """The product's first load without and with latency, one after the other."""
+    found: list[Measurement] = []
+    with Stage.set(folder, referrals=referrals) as stage:
+        for each_ms in (0.0, latency_ms):
+            with stage.arena("product") as arena:
+                truth = Truth.read(stage, arena)
+                stage.set_latency(each_ms)
+                found.append(_measure(stage, arena, "first_load", truth))
+                stage.set_latency(0)
+                say(describe(found[-1]))
+    return found
+
+
+def _measure(stage: Stage, arena: Arena, phase: str, truth: Truth) -> Measurement:
+    measured = stage.measure(arena, phase)
+    rows, wrong = truth.compare(arena)
+    arena.settle()
+    return dataclasses.replace(measured, rows=rows, wrong=wrong)
+
+
+def describe(one: Measurement) -> str:
+    """A measurement in one line."""
+    return (
+        f"  {one.referrals:>9,} {one.phase:20} {one.contender:15} work {one.work_s:7.2f} s, "
+        f"CPU {one.client_cpu_s:6.2f} + database {one.database_cpu_s:6.2f} s, "
+        f"{one.peak_bytes / 1e6:4.0f} MB, {one.requests} requests, "
+        f"WAL {one.wal_bytes / 1e6:.1f} MB, {one.rows:,} rows, {one.wrong} wrong"
+    )
