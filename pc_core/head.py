@@ -63,7 +63,10 @@ class _HeadWalk:
         self._run = run
         self._first = first
         self._pending = run.state.head
-        self._start = walk.believed_watermark(watermark_ticks, first.served_at, run.overlap)
+        # Without a Date our own clock is good enough to distrust a watermark, not to set one.
+        self._start = walk.believed_watermark(
+            watermark_ticks, first.served_at or first.fetched_at, run.overlap
+        )
         overlap_ticks = run.overlap // timedelta(microseconds=1) * 10
         self._stop_ticks = (
             self._pending.stop_ticks

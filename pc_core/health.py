@@ -22,6 +22,9 @@ from pc_core.schedule import next_time, previous_times
 MISSED_TIMES = 3
 """A success must not be older than the third-last scheduled time."""
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""So far may the clocks of two instances be apart."""
+
 KEPT_S = 5.0
 """How long an answer about readiness is kept, so that asking cannot load the database."""
 
@@ -63,18 +66,21 @@ class Expected:
 def is_late(facts: Facts, schedule: str, now: datetime) -> bool:
     """Whether the last success is older than the third-last scheduled time.
 
-    Before the first success, the time counts from the first run, or else from the sign-in.
+    Before the first success, the time counts from the first run, or else from the sign-in. A
+    success that lies ahead was noted by a wrong clock and proves nothing.
     """
     since = facts.state.last_success_at or facts.first_run_at
     if since is None and facts.sign_in is not None:
         since = facts.sign_in.since_at
-    return since is not None and since < previous_times(schedule, now, MISSED_TIMES)[-1]
+    if since is None:
+        return False
+    return since < previous_times(schedule, now, MISSED_TIMES)[-1] or since > now + CLOCKS_DIFFER
 
 
 def sweep_is_overdue(facts: Facts, every: timedelta, now: datetime) -> bool:
     """Whether no sweep has ended within twice its interval."""
     since = facts.state.last_sweep_at or facts.first_run_at
-    return since is not None and now - since > 2 * every
+    return since is not None and abs(now - since) > 2 * every
 
 
 def alarms(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]:

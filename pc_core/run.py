@@ -158,7 +158,8 @@ class Run:
         state = self._same_organization(page, state)
         if self.state.sweep is not None:
             seen_in = {*seen_in, "sweep"}
-        fetched_at = page.served_at or page.fetched_at
+        # The later of the two clocks: one that runs behind must not make fresh content look old.
+        fetched_at = max(page.served_at or page.fetched_at, page.fetched_at)
         origin = Origin(
             fetched_ticks=to_ticks(fetched_at + _DATE_GRAIN),
             drift_ticks=drift_ticks,

@@ -93,12 +93,12 @@ class Start:
     was_ahead: bool
 
 
-def believed_watermark(stored: int, served_at: datetime | None, overlap: timedelta) -> Start:
+def believed_watermark(stored: int, served_at: datetime, overlap: timedelta) -> Start:
     """Distrust a watermark that the server's clock has not reached yet.
 
     A clock may be wrong by seconds; only a lead of more than the overlap can have hidden changes.
     """
-    if served_at is None or stored <= to_ticks(served_at):
+    if stored <= to_ticks(served_at):
         return Start(watermark_ticks=stored, was_ahead=False)
     ahead = stored > to_ticks(served_at + overlap)
     return Start(watermark_ticks=to_ticks(served_at), was_ahead=ahead)
@@ -162,14 +162,16 @@ def head_is_worth_asking(state: SyncState, now: datetime) -> bool:
     """Whether newest-change-first may be tried: not while it is known to be broken."""
     return (
         state.order_verdict != "refuted"
-        or state.order_checked_at is None
-        or now - state.order_checked_at >= ASK_ORDER_AGAIN_AFTER
+        or not is_recent(state.order_checked_at, now)
     )
 
 
 def is_recent(seen_at: datetime | None, now: datetime) -> bool:
-    """Whether a verdict about the server still stands."""
-    return seen_at is not None and now - seen_at < ASK_ORDER_AGAIN_AFTER
+    """Whether a verdict about the server still stands.
+
+    One of a clock that was ahead does not: waiting for its moment could take years.
+    """
+    return seen_at is not None and abs(now - seen_at) < ASK_ORDER_AGAIN_AFTER
 
 
 def sweep_reason(
@@ -187,7 +189,8 @@ def sweep_reason(
     ended_at = max(
         instant for instant in (state.last_sweep_at, state.shrank_at) if instant is not None
     )
-    return "due" if now - ended_at >= every else None
+    # An end that lies far ahead was noted by a wrong clock.
+    return "due" if abs(now - ended_at) >= every else None
 
 
 _EXPECTS_MUCH: frozenset[SweepReason] = frozenset({"first", "settings_changed", "clock"})
