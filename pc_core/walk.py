@@ -160,10 +160,7 @@ class LoopGuard:
 
 def head_is_worth_asking(state: SyncState, now: datetime) -> bool:
     """Whether newest-change-first may be tried: not while it is known to be broken."""
-    return (
-        state.order_verdict != "refuted"
-        or not is_recent(state.order_checked_at, now)
-    )
+    return state.order_verdict != "refuted" or not is_recent(state.order_checked_at, now)
 
 
 def is_recent(seen_at: datetime | None, now: datetime) -> bool:
