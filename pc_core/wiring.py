@@ -135,7 +135,12 @@ class App:
     def operator_key(self) -> str | None:
         """The key that makes an operator where App Service Authentication is off."""
         if self._key_vault is not None:
-            return self._key_vault.read("api-key")
+            try:
+                return self._key_vault.read("api-key")
+            except FixSetting as error:
+                if error.code == "key_vault_secret_missing":
+                    return None
+                raise
         key = self.settings.api_key
         return key.get_secret_value() if key else None
 

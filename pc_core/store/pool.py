@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -145,6 +146,10 @@ class Database:
             "cursor_factory": ClientCursor,
             "context": _adapters(),
         }
+        if _needs_authorities(given):
+            from certifi import where
+
+            arguments["sslrootcert"] = where()
         if self._password is not None and _needs_password(given):
             arguments["password"] = self._password()
         return arguments
@@ -219,6 +224,16 @@ def _needs_password(given: dict[str, Any]) -> bool:
     return not all(
         host == "" or host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
         for host in hosts
+    )
+
+
+def _needs_authorities(given: dict[str, Any]) -> bool:
+    # The libpq of psycopg's wheels knows no certificate authorities of its own: it looks for them
+    # where it was built.
+    return (
+        str(given.get("sslmode")) in ("verify-ca", "verify-full")
+        and not given.get("sslrootcert")
+        and "PGSSLROOTCERT" not in os.environ
     )
 
 

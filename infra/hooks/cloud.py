@@ -1,0 +1,139 @@
+"""What the hooks share: the az command, the azd environment, and saying what is done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+WANTED_PYTHON = (3, 13)
+
+ROLE_PROPAGATION_S = 300.0
+"""Azure's role assignments take some minutes to count (Microsoft's documentation)."""
+
+
+class HookError(Exception):
+    """The step cannot be done; the message says what is wrong, what is safe and what to do."""
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The command line that every hook has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    return parser
+
+
+def run(main: Callable[[], None]) -> int:
+    """Run a hook and return its exit code."""
+    if sys.version_info[:2] < WANTED_PYTHON:
+        print("This needs Python 3.13 or newer, as the app itself does. Nothing was done.")
+        return 1
+    try:
+        main()
+    except HookError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def say(text: str) -> None:
+    """Print a line of progress at once."""
+    print(text, flush=True)
+
+
+def use_project() -> None:
+    """Let the app's own code be imported, wherever the hook was started from."""
+    if str(PROJECT) not in sys.path:
+        sys.path.insert(0, str(PROJECT))
+
+
+def need(name: str) -> str:
+    """An output of the deployment, from the azd environment.
+
+    Raises:
+        HookError: it is not set.
+    """
+    value = os.environ.get(name, "")
+    if not value:
+        raise HookError(
+            f"{name} is not set. Nothing was done. Run this through azd, or fill the environment "
+            "first: `eval \"$(azd env get-values | sed 's/^/export /')\"`."
+        )
+    return value
+
+
+def az(*command: str, secret_output: bool = False) -> Any:
+    """Run az and return its answer, parsed; None if it gives none.
+
+    Args:
+        secret_output: the answer is one bare value that is never printed.
+
+    Raises:
+        HookError: az is missing, not signed in, or refuses.
+    """
+    program = shutil.which("az")
+    if program is None:
+        raise HookError(
+            "The Azure CLI (az) was not found. Install it and sign in with `az login`; azd alone "
+            "cannot do this step."
+        )
+    output = "tsv" if secret_output else "json"
+    done = subprocess.run(
+        [program, *command, "--output", output, "--only-show-errors"],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode != 0:
+        raise HookError(
+            f"`az {' '.join(command[:3])}` failed: {done.stderr.strip() or 'no reason was given'}"
+        )
+    text = done.stdout.strip()
+    if secret_output:
+        return text
+    return json.loads(text) if text else None
+
+
+def az_once_allowed(*command: str) -> Any:
+    """Run az again and again while a fresh role assignment does not count yet.
+
+    Raises:
+        HookError: as `az`; or still refused after some minutes.
+    """
+    deadline = time.monotonic() + float(os.environ.get("ROLE_PROPAGATION_S", ROLE_PROPAGATION_S))
+    while True:
+        try:
+            return az(*command)
+        except HookError as error:
+            refused = any(word in str(error) for word in ("Forbidden", "ForbiddenByRbac"))
+            if not refused or time.monotonic() > deadline:
+                raise
+            say("  not allowed yet (a role assignment takes some minutes); trying again …")
+            time.sleep(15)
+
+
+def azd_set(name: str, value: str) -> None:
+    """Put a value into the azd environment, where there is an azd.
+
+    Raises:
+        HookError: azd refuses.
+    """
+    program = shutil.which("azd")
+    if program is None:
+        say(f"  azd was not found; set {name}={value} yourself")
+        return
+    done = subprocess.run(
+        [program, "env", "set", name, value], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise HookError(f"`azd env set {name}` failed: {done.stderr.strip()}")
+    say(f"  azd environment: {name} is set")

@@ -1,0 +1,80 @@
+"""Before anything is created: refuse what would deploy and then not do what it should."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from datetime import UTC, datetime
+
+import cloud
+
+
+def problems() -> list[str]:
+    """Everything in the azd environment that has to be corrected first."""
+    import windows
+
+    from pc_core.config import Settings
+    from pc_core.errors import FixSetting
+
+    found = []
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", os.environ.get("ALERT_EMAIL", "")):
+        found.append(
+            "ALERT_EMAIL is not an e-mail address: the alarms would reach nobody. "
+            "`azd env set ALERT_EMAIL team@example.com`"
+        )
+    names = set(Settings.keys())
+    given = {key: value for key, value in os.environ.items() if key in names and value}
+    # What only the deployment knows is not due yet.
+    checked = {key: value for key, value in given.items() if key.startswith("HUNTER_")}
+    checked.pop("HUNTER_PARTNER_CENTER_ENABLED", None)
+    try:
+        settings = Settings.from_env(checked)
+    except FixSetting as error:
+        return [*found, str(error)]
+    if given.get("HUNTER_PARTNER_CENTER_ENABLED", "").lower() == "true" and not settings.client_id:
+        found.append(
+            "HUNTER_PARTNER_CENTER_ENABLED is true, but HUNTER_PARTNER_CENTER_CLIENT_ID is not "
+            "set. infra/hooks/register_partner_center.py makes the registration."
+        )
+    windows_found = (
+        windows.silence_problem(
+            settings.sync_schedule,
+            os.environ.get("SILENCE_WINDOW", "") or "PT30M",
+            datetime.now(UTC),
+        ),
+        windows.sweep_problem(
+            settings.full_sync_every, os.environ.get("SWEEP_WINDOW", "") or "P2D"
+        ),
+    )
+    found += [problem for problem in windows_found if problem]
+    if (
+        os.environ.get("DATABASE_HIGH_AVAILABILITY", "").lower() == "true"
+        and (os.environ.get("DATABASE_SKU_TIER", "") or "Burstable") == "Burstable"
+    ):
+        found.append("DATABASE_HIGH_AVAILABILITY needs another DATABASE_SKU_TIER than Burstable.")
+    if os.environ.get("AZURE_PRINCIPAL_TYPE") == "ServicePrincipal" and not os.environ.get(
+        "DATABASE_ADMIN_NAME"
+    ):
+        found.append(
+            "DATABASE_ADMIN_NAME is not set: a service principal has no user name that Azure "
+            "could tell; set its display name."
+        )
+    return found
+
+
+def main() -> None:
+    """Check, and refuse."""
+    cloud.arguments(__doc__).parse_args()
+    cloud.use_project()
+    found = problems()
+    if found:
+        raise cloud.HookError(
+            "Nothing was deployed. Correct this first:\n"
+            + "\n".join(f"  - {each}" for each in found)
+        )
+    cloud.say("Settings and alert windows fit together.")
+
+
+if __name__ == "__main__":
+    sys.exit(cloud.run(main))

@@ -1,0 +1,168 @@
+"""The cloud's commands as real programs on the PATH, and the scripts that use them."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from dev.services.postgres import Postgres
+
+CLONE = Path(__file__).parents[2]
+TOKEN = "an-entra-token"
+
+EMPTY: dict[str, Any] = {
+    "secrets": {},
+    "deleted": [],
+    "refusals": 0,
+    "modes": [],
+    "rules": {},
+    "restarts": 0,
+    "apps": [],
+    "apis": {},
+    "principals": [],
+    "environment": {},
+    "deployed": [],
+    "deploy_fails": False,
+    "answers": {},
+    "token": TOKEN,
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a script left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The stand-in for az and azd."""
+
+    folder: Path
+
+    @property
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return found
+
+    def set(self, **values: Any) -> None:
+        (self.folder / "state.json").write_text(json.dumps(self.state | values))
+
+    @property
+    def calls(self) -> list[list[str]]:
+        log = self.folder / "calls.jsonl"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def run(self, *command: str, stdin: str = "", **environ: str) -> Done:
+        """Run a Python program of the project with these commands on its PATH."""
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=CLONE,
+            env={
+                "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                "HOME": os.environ.get("HOME", "/"),
+                "FAKE_CLOUD": str(self.folder),
+                "DEPLOYER_IP": "203.0.113.7",
+                **environ,
+            },
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    """Commands az and azd that act on a state of this test's own."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("az", "azd"):
+        program = programs / name
+        fake = CLONE / "tests" / "infra" / "fake_az.py"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake}" {name} "$@"\n')
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    (tmp_path / "state.json").write_text(json.dumps(EMPTY))
+    return Cloud(folder=tmp_path)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL that looks like Azure's to its administrator, who is no superuser."""
+
+    environ: dict[str, str]
+    superuser_url: str
+
+    def connect(self, user: str | None = None) -> psycopg.Connection[Any]:
+        """As the superuser, or as an Entra principal with its token."""
+        if user is None:
+            return psycopg.connect(self.superuser_url, autocommit=True)
+        return psycopg.connect(self.superuser_url, autocommit=True, user=user, password=TOKEN)
+
+
+ROLES = (
+    "id-app",
+    "ada@example.com",
+    "partner_center_owner",
+    "partner_center_reader",
+    "azure_admin",
+)
+
+EMULATION = """
+CREATE FUNCTION pgaadauth_create_principal_with_oid(text, text, text, boolean, boolean)
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    ASSERT $3 IN ('user', 'group', 'service');
+    EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', $1, '{token}');
+    EXECUTE format('GRANT %I TO azure_admin WITH ADMIN OPTION', $1);
+    RETURN 'Created role for ' || $1;
+END
+$$
+"""
+
+
+@pytest.fixture
+def azure_postgres(tls_postgres: Postgres, tls_authority: Path) -> Iterator[Server]:
+    """The server's administrator may make roles and databases and owns the app's database."""
+    with psycopg.connect(tls_postgres.url(), autocommit=True) as superuser:
+        superuser.execute("DROP FUNCTION IF EXISTS pgaadauth_create_principal_with_oid")
+        tls_postgres.drop_database("hunter")
+        for role in ROLES:
+            found = superuser.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+            if found.fetchone():
+                superuser.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+        superuser.execute(f"CREATE ROLE azure_admin LOGIN CREATEROLE CREATEDB PASSWORD '{TOKEN}'")
+        superuser.execute(EMULATION.format(token=TOKEN))
+        superuser.execute("CREATE DATABASE hunter OWNER azure_admin")
+    yield Server(
+        superuser_url=tls_postgres.url("hunter"),
+        environ={
+            "AZURE_RESOURCE_GROUP": "rg-test",
+            "KEY_VAULT_NAME": "kv-test",
+            "DATABASE_SERVER": "psql-test",
+            "DATABASE_HOST": "localhost",
+            "DATABASE_NAME": "hunter",
+            "DATABASE_ADMIN_NAME": "azure_admin",
+            "APP_IDENTITY_NAME": "id-app",
+            "APP_IDENTITY_OBJECT_ID": "11111111-2222-3333-4444-555555555555",
+            "PGPORT": str(tls_postgres.port),
+            "PGSSLROOTCERT": str(tls_authority),
+        },
+    )
+    tls_postgres.drop_database("hunter")
+
+
+type Script = Callable[..., Done]

@@ -1,0 +1,133 @@
+"""A stand-in for `az` and `azd` on the PATH: keeps what it is told in a file and logs each call."""
+
+import itertools
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(os.environ["FAKE_CLOUD"])
+STATE = FOLDER / "state.json"
+
+
+def option(arguments: list[str], name: str) -> str:
+    return arguments[arguments.index(name) + 1]
+
+
+def options(arguments: list[str], name: str) -> list[str]:
+    return [value for key, value in itertools.pairwise(arguments) if key == name]
+
+
+def keyvault(state: dict[str, Any], arguments: list[str]) -> Any:
+    match arguments[2]:
+        case "list":
+            if state["refusals"] > 0:
+                state["refusals"] -= 1
+                sys.exit("(Forbidden) Caller is not authorized. Code: ForbiddenByRbac")
+            return list(state["secrets"])
+        case "list-deleted":
+            return state["deleted"]
+        case "set":
+            file = Path(option(arguments, "--file"))
+            state["modes"].append(oct(file.stat().st_mode & 0o777))
+            state["secrets"][option(arguments, "--name")] = file.read_text(encoding="utf-8")
+            return "https://vault/secrets/id"
+    return sys.exit(f"unknown: {arguments}")
+
+
+def postgres(state: dict[str, Any], arguments: list[str]) -> Any:
+    if arguments[2] == "restart":
+        state["restarts"] += 1
+        return None
+    rule = option(arguments, "--rule-name")
+    if arguments[3] == "create":
+        state["rules"][rule] = option(arguments, "--start-ip-address")
+        return {"name": rule}
+    state["rules"].pop(rule, None)
+    return None
+
+
+def applications(state: dict[str, Any], arguments: list[str]) -> Any:
+    apps = state["apps"]
+    match arguments[1:3]:
+        case ["sp", "list"]:
+            wanted = re.findall(r"'([^']+)'", option(arguments, "--filter"))[0]
+            return state["apis"].get(wanted, []) or [
+                {"appId": wanted} for each in state["principals"] if each == wanted
+            ]
+        case ["sp", "create"]:
+            state["principals"].append(option(arguments, "--id"))
+        case ["app", "list"]:
+            wanted = re.findall(r"'([^']+)'", option(arguments, "--filter"))[0]
+            return [app for app in apps if app["displayName"] == wanted]
+        case ["app", "create"]:
+            number = len(apps) + 1
+            app: dict[str, Any] = {
+                "appId": f"00000000-0000-0000-0000-{number:012}",
+                "displayName": option(arguments, "--display-name"),
+                "requiredResourceAccess": [],
+            }
+            apps.append(app)
+            return app
+        case ["app", "permission"] if arguments[3] == "add":
+            app = next(app for app in apps if app["appId"] == option(arguments, "--id"))
+            permission = option(arguments, "--api-permissions").removesuffix("=Scope")
+            app["requiredResourceAccess"].append(
+                {
+                    "resourceAppId": option(arguments, "--api"),
+                    "resourceAccess": [{"id": permission, "type": "Scope"}],
+                }
+            )
+        case ["app", "update"]:
+            app = next(app for app in apps if app["appId"] == option(arguments, "--id"))
+            for roles in options(arguments, "--app-roles"):
+                app["appRoles"] = json.loads(Path(roles[1:]).read_text(encoding="utf-8"))
+    return None
+
+
+def az(state: dict[str, Any], arguments: list[str]) -> Any:
+    match arguments[0]:
+        case "keyvault":
+            return keyvault(state, arguments)
+        case "postgres":
+            return postgres(state, arguments)
+        case "ad":
+            return applications(state, arguments)
+        case "account" if arguments[1] == "get-access-token":
+            return state["token"]
+        case "account":
+            return {"id": "subscription", "user": {"name": "somebody"}}
+    return state["answers"].get(" ".join(arguments[:3]))
+
+
+def azd(state: dict[str, Any], arguments: list[str]) -> Any:
+    match arguments[:2]:
+        case ["env", "set"]:
+            state["environment"][arguments[2]] = arguments[3]
+        case ["env", "get-values"]:
+            print("\n".join(f'{key}="{value}"' for key, value in state["environment"].items()))
+        case ["package", _]:
+            Path(option(arguments, "--output-path")).write_bytes(b"a package")
+        case ["deploy", _] | ["provision", _] | ["provision"]:
+            if state["deploy_fails"]:
+                sys.exit("the deployment failed")
+            for package in options(arguments, "--from-package"):
+                state["deployed"].append(Path(package).name)
+    return None
+
+
+def main() -> None:
+    program, *arguments = sys.argv[1:]
+    with (FOLDER / "calls.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps([program, *arguments]) + "\n")
+    state = json.loads(STATE.read_text(encoding="utf-8"))
+    answer = (az if program == "az" else azd)(state, arguments)
+    STATE.write_text(json.dumps(state), encoding="utf-8")
+    if program == "az" and answer is not None:
+        print(answer if option(arguments, "--output") == "tsv" else json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

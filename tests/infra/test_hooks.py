@@ -1,0 +1,204 @@
+"""The hooks: what they leave in the vault and the database, once, twice and when it goes wrong."""
+
+import json
+
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+
+from pc_core.store import migrate
+from tests.infra.conftest import TOKEN, Cloud, Server
+
+POST = "infra/hooks/postprovision.py"
+PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
+
+GOOD = {"ALERT_EMAIL": "team@example.com"}
+
+
+@pytest.mark.needs_tls_postgres
+def test_after_provisioning_twice_everything_is_as_after_once(
+    cloud: Cloud, azure_postgres: Server
+) -> None:
+    first = cloud.run(POST, **azure_postgres.environ)
+    state = cloud.state
+    second = cloud.run(POST, **azure_postgres.environ)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert cloud.state == state
+    assert (state["rules"], state["modes"], state["restarts"]) == ({}, ["0o600"], 0)
+    Fernet(state["secrets"]["token-cache-key"])
+    assert "stays as it is" in second.out
+    assert "the schema is current" in second.out
+    with azure_postgres.connect() as superuser:
+        owners = superuser.execute(
+            "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'partner_center_%'"
+        ).fetchall()
+        assert owners == [("partner_center_owner",)]
+        assert migrate.read_revision(superuser) == migrate.expected_revision()
+
+
+@pytest.mark.needs_tls_postgres
+def test_the_key_and_the_token_are_never_shown(cloud: Cloud, azure_postgres: Server) -> None:
+    done = cloud.run(POST, **azure_postgres.environ)
+
+    shown = done.out + done.err + json.dumps(cloud.calls)
+    assert cloud.state["secrets"]["token-cache-key"] not in shown
+    assert TOKEN not in shown
+
+
+@pytest.mark.needs_tls_postgres
+def test_the_apps_role_may_change_rows_and_nothing_else(
+    cloud: Cloud, azure_postgres: Server
+) -> None:
+    cloud.run(POST, **azure_postgres.environ)
+
+    with azure_postgres.connect("id-app") as app:
+        app.execute("DELETE FROM partner_center_referrals")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute("CREATE TABLE partner_center_mine ()")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute("UPDATE partner_center_schema_version SET version_num = '0000'")
+
+
+@pytest.mark.needs_tls_postgres
+def test_a_reader_reads_the_tables_but_not_the_lease(cloud: Cloud, azure_postgres: Server) -> None:
+    cloud.run(POST, **azure_postgres.environ)
+    grant = ("infra/hooks/grant_reader.py", "--name", "ada@example.com")
+    who = ("--object-id", "99999999-2222-3333-4444-555555555555", "--type", "user")
+
+    outcomes = [cloud.run(*grant, *who, **azure_postgres.environ) for _ in range(2)]
+
+    assert [done.code for done in outcomes] == [0, 0], outcomes[0].err
+    assert cloud.state["rules"] == {}
+    with azure_postgres.connect("ada@example.com") as ada:
+        assert ada.execute("SELECT count(*) FROM partner_center_referrals").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ada.execute("SELECT * FROM partner_center_sync_state")
+
+
+@pytest.mark.needs_tls_postgres
+def test_a_database_that_refuses_leaves_no_hole_in_the_firewall(
+    cloud: Cloud, azure_postgres: Server
+) -> None:
+    wrong = azure_postgres.environ | {"DATABASE_ADMIN_NAME": "nobody"}
+
+    done = cloud.run(POST, **wrong)
+
+    assert done.code == 1
+    assert "run it again" in done.err
+    assert cloud.state["rules"] == {}
+    assert TOKEN not in done.err
+
+
+@pytest.mark.needs_tls_postgres
+def test_a_server_with_a_certificate_of_somebody_else_gets_no_token(
+    cloud: Cloud, azure_postgres: Server
+) -> None:
+    environ = {key: value for key, value in azure_postgres.environ.items() if "SSL" not in key}
+
+    done = cloud.run(POST, **environ)
+
+    assert done.code == 1
+    assert "certificate verify failed" in done.err
+
+
+def test_a_deleted_key_is_not_replaced_by_another(cloud: Cloud) -> None:
+    cloud.set(deleted=["token-cache-key"])
+
+    done = cloud.run(POST, KEY_VAULT_NAME="kv-test")
+
+    assert done.code == 1
+    assert "secret recover" in done.err
+    assert cloud.state["secrets"] == {}
+
+
+def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> None:
+    environ = {
+        "KEY_VAULT_NAME": "kv-test",
+        "DATABASE_NAME": "hunter",
+        "DATABASE_SERVER": "psql-test",
+        "APP_IDENTITY_NAME": "id-app",
+        "APP_URL": "https://func-test.azurewebsites.net",
+    }
+
+    outcomes = [
+        cloud.run(f"infra/hooks/{name}.py", *further, "--dry-run", **environ)
+        for name, *further in (
+            ("postprovision",),
+            ("prepackage",),
+            ("register_partner_center",),
+            ("register_page_sign_in",),
+            ("grant_reader", "--name", "a", "--object-id", "b", "--type", "user"),
+        )
+    ]
+
+    assert [done.code for done in outcomes] == [0] * 5, [done.err for done in outcomes]
+    assert all("Would" in done.out for done in outcomes)
+    assert cloud.calls == []
+
+
+def test_what_the_hook_needs_is_named_when_it_is_missing(cloud: Cloud) -> None:
+    done = cloud.run(POST)
+
+    assert done.code == 1
+    assert "KEY_VAULT_NAME is not set" in done.err
+
+
+def test_registering_partner_center_twice_makes_one_registration(cloud: Cloud) -> None:
+    scope = {"id": "aaaaaaaa-0000-0000-0000-000000000000", "value": "user_impersonation"}
+    cloud.set(apis={PARTNER_API: [{"oauth2PermissionScopes": [scope]}]})
+
+    outcomes = [cloud.run("infra/hooks/register_partner_center.py") for _ in range(2)]
+
+    assert [done.code for done in outcomes] == [0, 0], outcomes[0].err
+    [app] = cloud.state["apps"]
+    assert [access["resourceAppId"] for access in app["requiredResourceAccess"]] == [PARTNER_API]
+    assert cloud.state["environment"] == {"HUNTER_PARTNER_CENTER_CLIENT_ID": app["appId"]}
+    assert ["az", "ad", "app", "permission", "admin-consent"] in [call[:5] for call in cloud.calls]
+
+
+def test_a_tenant_without_partner_center_is_told_so(cloud: Cloud) -> None:
+    done = cloud.run("infra/hooks/register_partner_center.py")
+
+    assert done.code == 1
+    assert "does not know Microsoft Partner" in done.err
+    assert cloud.state["apps"] == []
+
+
+def test_registering_the_page_twice_makes_one_registration_with_both_roles(cloud: Cloud) -> None:
+    url = "https://func-test.azurewebsites.net"
+
+    outcomes = [cloud.run("infra/hooks/register_page_sign_in.py", APP_URL=url) for _ in range(2)]
+
+    assert [done.code for done in outcomes] == [0, 0], outcomes[0].err
+    [app] = cloud.state["apps"]
+    assert [role["value"] for role in app["appRoles"]] == ["Referrals.Read", "Referrals.Operate"]
+    assert cloud.state["principals"] == [app["appId"]]
+    assert cloud.state["environment"] == {"AUTH_CLIENT_ID": app["appId"]}
+
+
+@pytest.mark.parametrize(
+    ("environ", "complaint"),
+    [
+        ({"ALERT_EMAIL": ""}, "ALERT_EMAIL is not an e-mail address"),
+        ({"ALERT_EMAIL": "nobody"}, "ALERT_EMAIL is not an e-mail address"),
+        ({"SILENCE_WINDOW": "PT15M"}, "would fire although all is well"),
+        ({"SILENCE_WINDOW": "PT6H"}, "later than promised"),
+        ({"HUNTER_PARTNER_CENTER_FULL_SYNC_EVERY": "48h"}, "SWEEP_WINDOW"),
+        ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "often"}, "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"),
+        ({"HUNTER_PARTNER_CENTER_ENABLED": "true"}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
+        ({"DATABASE_HIGH_AVAILABILITY": "true"}, "DATABASE_SKU_TIER"),
+        ({"AZURE_PRINCIPAL_TYPE": "ServicePrincipal"}, "DATABASE_ADMIN_NAME"),
+    ],
+)
+def test_what_would_not_work_is_refused_before_anything_is_created(
+    cloud: Cloud, environ: dict[str, str], complaint: str
+) -> None:
+    done = cloud.run("infra/hooks/preprovision.py", **(GOOD | environ))
+
+    assert done.code == 1
+    assert complaint in done.err
+
+
+def test_the_defaults_with_an_address_are_accepted(cloud: Cloud) -> None:
+    assert cloud.run("infra/hooks/preprovision.py", **GOOD).code == 0

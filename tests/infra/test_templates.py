@@ -1,0 +1,189 @@
+"""The templates agree with the code, the example and the runbook."""
+
+import inspect
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from dev.folders import CLONE
+from pc_core.config import Settings
+from pc_core.store.pool import Database
+from tests.infra import templates
+from tests.infra.windows import windows
+
+NOT_IN_AZURE = {
+    "AzureWebJobsStorage": "a connection string; the identity is used instead",
+    "AzureWebJobsStorage__accountName": "the blob address says the same",
+    "HUNTER_TOKEN_CACHE_KEY": "in the Key Vault",
+    "HUNTER_API_KEY": "in the Key Vault",
+    "WEBSITE_AUTH_ENABLED": "set by the platform",
+    "WEBSITE_HOSTNAME": "set by the platform",
+}
+OF_THE_PLATFORM = {
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsDisableHomepage",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "WEBSITE_AUTH_AAD_ALLOWED_TENANTS",
+}
+COMPUTED = {
+    "HUNTER_PARTNER_CENTER_TOKEN_CACHE_PATH",
+    "HUNTER_DATABASE_URL",
+    "HUNTER_KEY_VAULT_URL",
+}
+REFUSED_BY_FLEX = (
+    "FUNCTIONS_WORKER_RUNTIME",
+    "FUNCTIONS_EXTENSION_VERSION",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "SCM_DO_BUILD_DURING_DEPLOYMENT",
+    "ENABLE_ORYX_BUILD",
+    "WEBSITE_TIME_ZONE",
+    "WEBSITE_CONTENTSHARE",
+)
+
+
+def test_the_app_settings_are_the_settings_of_the_code() -> None:
+    assert set(templates.app_settings()) - OF_THE_PLATFORM == set(Settings.keys()) - set(
+        NOT_IN_AZURE
+    )
+
+
+def test_no_app_setting_is_given_twice_or_refused_by_the_platform() -> None:
+    names = templates.app_settings()
+
+    assert len(names) == len(set(names))
+    assert not set(names) & set(REFUSED_BY_FLEX)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        name
+        for name in templates.app_settings()
+        if name.startswith("HUNTER_") and name not in COMPUTED
+    ],
+)
+def test_code_example_template_and_azd_have_the_same_default(setting: str) -> None:
+    example = json.loads((CLONE / "local.settings.example.json").read_text())["Values"]
+    parameter = templates.parameter_of(setting)
+    default = templates.defaults()[parameter]
+
+    assert default == templates.azd_defaults()[parameter]
+    if setting == "HUNTER_PARTNER_CENTER_AUTHORITY":
+        assert default == ""  # the cloud's own
+        return
+    assert default == example[setting]
+    info = next(info for info in Settings.model_fields.values() if info.alias == setting)
+    name = next(name for name, each in Settings.model_fields.items() if each is info)
+    as_if_set = Settings.from_env({setting: default})
+    assert getattr(as_if_set, name) == getattr(Settings.from_env({}), name)
+
+
+def test_every_parameter_gets_its_value_from_azd_with_the_default_of_the_template() -> None:
+    parameters = re.findall(r"^param (\w+) ", templates.text("main.bicep"), re.MULTILINE)
+    azd = templates.azd_defaults()
+    template = templates.defaults()
+
+    assert set(parameters) - set(azd) == {"budgetStart"}
+    assert {name: azd[name] for name in azd if name in template} == {
+        name: template[name] for name in azd if name in template
+    }
+
+
+def test_every_parameter_of_the_main_template_is_described() -> None:
+    main = templates.text("main.bicep")
+
+    described = re.findall(r"@description\([^\n]+\)\n(?:@[^\n]+\n)*param (\w+) ", main)
+    assert described == re.findall(r"^param (\w+) ", main, re.MULTILINE)
+
+
+def test_what_the_hooks_and_commands_read_is_an_output() -> None:
+    sources = [*(CLONE / "infra" / "hooks").glob("*.py"), *(CLONE / "dev" / "deploy").glob("*.py")]
+    read = {
+        name
+        for source in sources
+        for name in re.findall(r'(?:need|output)\("([A-Z_]+)"\)', source.read_text())
+    }
+    outputs = set(re.findall(r"^output ([A-Z_]+) ", templates.text("main.bicep"), re.MULTILINE))
+
+    assert read
+    assert read <= outputs
+
+
+def test_the_connections_of_all_instances_fit_the_server() -> None:
+    instances = re.search(r"maximumInstanceCount: (\d+)", templates.text("modules/app.bicep"))
+    limit = re.search(
+        r"name: 'max_connections'\n  properties: \{ value: '(\d+)'",
+        templates.text("modules/database.bicep"),
+    )
+    assert instances is not None
+    assert limit is not None
+    per_instance = inspect.signature(Database).parameters["max_size"].default
+    kept_by_the_service, for_people = 15, 20
+
+    assert int(instances[1]) * per_instance + for_people + kept_by_the_service <= int(limit[1])
+
+
+def test_the_timeouts_are_those_of_the_host() -> None:
+    host = json.loads((CLONE / "host.json").read_text())
+    timeout = Settings.from_env({"HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT": "30m"})
+
+    assert host["functionTimeout"] == "00:30:00"
+    assert templates.defaults()["functionTimeout"] == "30m"
+    assert timeout.function_timeout.total_seconds() == 1800
+
+
+def test_sampling_leaves_the_lines_alone_that_the_alerts_count() -> None:
+    host = json.loads((CLONE / "host.json").read_text())
+    excluded = host["logging"]["applicationInsights"]["samplingSettings"]["excludedTypes"]
+
+    assert {"Request", "Trace", "Exception"} <= set(excluded.split(";"))
+
+
+def test_the_windows_fit_the_schedules_of_the_template() -> None:
+    template = templates.defaults()
+    now = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+    every = Settings.from_env({}).full_sync_every
+
+    assert windows.silence_problem(template["syncSchedule"], template["silenceWindow"], now) is None
+    assert windows.sweep_problem(every, template["sweepWindow"]) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "window", "fits"),
+    [
+        ("0 */10 * * * *", "PT30M", True),
+        ("0 */10 * * * *", "PT15M", False),
+        ("0 */10 * * * *", "PT45M", False),
+        ("0 */5 * * * *", "PT15M", True),
+        ("0 0 * * * *", "PT3H", True),
+        ("0 0 * * * *", "PT1H", False),
+        ("0 */20 * * * *", "PT1H", True),
+        ("0 */10 8-18 * * *", "PT30M", False),
+        ("0 */10 * * * *", "PT40M", False),
+    ],
+)
+def test_a_window_fits_three_scheduled_times(schedule: str, window: str, *, fits: bool) -> None:
+    now = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+
+    assert (windows.silence_problem(schedule, window, now) is None) is fits
+
+
+def test_every_alert_names_a_section_of_the_runbook() -> None:
+    alerts = templates.text("modules/alerts.bicep")
+    runbook = (CLONE / "docs" / "operations.md").read_text()
+    headings = set(re.findall(r"^#+ (.+)$", runbook, re.MULTILINE))
+    named = set(re.findall(r'section "(Alert: [^"$]+)"', alerts))
+    named |= {rule.section for rule in templates.rules().values()}
+
+    assert len(named) == 9
+    assert named <= headings
+
+
+def test_every_secret_stays_out_of_templates_and_environment() -> None:
+    for name in ("HUNTER_TOKEN_CACHE_KEY", "HUNTER_API_KEY", "vaults/secrets", "listKeys"):
+        assert not any(
+            name in path.read_text(encoding="utf-8") for path in (CLONE / "infra").rglob("*.bicep")
+        )
