@@ -12,6 +12,11 @@ RENEWAL_WARNING = timedelta(days=75)
 warning leaves two weeks to act."""
 
 
+PROBE_EVERY = timedelta(minutes=30)
+"""How often Partner Center is asked whether it still refuses: a gateway's 401 may pass by itself,
+and nobody but it can tell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """Who signed in.
@@ -38,6 +43,7 @@ class SignInStatus:
         checked_at: when a token was last asked for.
         renewed_at: when Entra last issued a refresh token; its age is counted from here.
         correlation_id: of the refused request, for Microsoft's support.
+        refused_by_api: Entra gives tokens, and Partner Center does not accept them.
     """
 
     state: SignInState
@@ -48,7 +54,13 @@ class SignInStatus:
     renewed_at: datetime | None = None
     correlation_id: str | None = None
     account: Account | None = None
+    refused_by_api: bool = False
 
     def renewal_due(self, now: datetime) -> bool:
         """Whether the refresh token comes near its end because nothing renewed it."""
         return self.renewed_at is not None and now - self.renewed_at >= RENEWAL_WARNING
+
+    def waits(self, now: datetime) -> bool:
+        """Whether Partner Center has refused so lately that asking it again is of no use."""
+        asked_at = self.checked_at
+        return self.refused_by_api and asked_at is not None and abs(now - asked_at) < PROBE_EVERY

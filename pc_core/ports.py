@@ -270,7 +270,7 @@ class Store(Protocol):
         """Remove a customer's rows, history and quarantine, and leave tombstones."""
 
     def save_sign_in(self, status: SignInStatus) -> bool:
-        """Store the sign-in state; True if state or reason changed. Needs no lease."""
+        """Store the sign-in state; True if it changed, or why it is not `ok`. Needs no lease."""
 
     def load_sign_in(self) -> SignInStatus | None:
         """The stored sign-in state; None if nobody ever signed in."""

@@ -115,6 +115,14 @@ class Run:
         """The `$top` to send: none while the server is known to take it as a total."""
         return None if walk.is_recent(self.state.top_caps_at, self.now()) else self.page_size
 
+    def prove_access(self) -> None:
+        """Ask for one referral, to learn whether Partner Center accepts the sign-in again.
+
+        Raises:
+            SignInNeeded: it does not.
+        """
+        self.partner_center.first_page(order=None, top=1, budget=self.budget)
+
     def first_page(self, *, order: str | None) -> Page:
         """Fetch the list's first page in the order asked for."""
         return _understand(

@@ -186,7 +186,22 @@ class Sync:
         if request.mode == "replay":
             replay_quarantine(run)
             return
-        account = self._sign_in()
+        before = self.store.load_sign_in()
+        account = self._sign_in(before)
+        try:
+            if before is not None and before.refused_by_api:
+                run.prove_access()
+            self._note_sign_in(
+                SignInStatus(
+                    state=SignInState.OK, account=account, renewed_at=self.tokens.renewed_at()
+                )
+            )
+            self._read(run, request, account)
+        except SignInNeeded as needed:
+            self._note_refusal(needed, by_api=True)
+            raise
+
+    def _read(self, run: Run, request: Request, account: Account) -> None:
         self._notice_changes(run, account)
         run.grant_time(walk.restarts(run.state))
         if read_head(run):
@@ -198,27 +213,34 @@ class Sync:
             read_sweep(run, sweep)
             self.store.purge(run.lease, older_than_days=self.retention_days)
 
-    def _sign_in(self) -> Account:
-        """Get a token, and store how the sign-in stands whatever comes of it."""
-        before = self.store.load_sign_in()
+    def _sign_in(self, before: SignInStatus | None) -> Account:
+        """Get a token; while Partner Center is known to refuse it, neither is asked for anything."""
+        if before is not None and before.waits(self.now()):
+            raise SignInNeeded(
+                before.message or "Partner Center refuses the saved sign-in. Sign in again.",
+                state=before.state,
+                code=before.reason_code or "api_unauthorized",
+                correlation_id=before.correlation_id,
+            )
         self.tokens.forget()
         try:
-            account = self.tokens.token().account
+            return self.tokens.token().account
         except SignInNeeded as needed:
-            self._note_sign_in(
-                replace(
-                    before or SignInStatus(state=needed.state),
-                    state=needed.state,
-                    reason_code=needed.code,
-                    message=str(needed),
-                    correlation_id=needed.correlation_id,
-                )
-            )
+            self._note_refusal(needed, by_api=False)
             raise
+
+    def _note_refusal(self, needed: SignInNeeded, *, by_api: bool) -> None:
+        before = self.store.load_sign_in() or SignInStatus(state=needed.state)
         self._note_sign_in(
-            SignInStatus(state=SignInState.OK, account=account, renewed_at=self.tokens.renewed_at())
+            replace(
+                before,
+                state=needed.state,
+                reason_code=needed.code,
+                message=str(needed),
+                correlation_id=needed.correlation_id,
+                refused_by_api=by_api,
+            )
         )
-        return account
 
     def _note_sign_in(self, status: SignInStatus) -> None:
         now = self.now()

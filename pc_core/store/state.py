@@ -9,7 +9,7 @@ import msgspec
 
 from pc_core.account import SignInStatus
 from pc_core.erasure import Tombstones
-from pc_core.errors import FixSetting
+from pc_core.errors import FixSetting, SignInState
 from pc_core.ports import Lease
 from pc_core.progress import Fingerprint, PendingHead, Sweep, SyncState
 from pc_core.store.batch import Batch
@@ -70,7 +70,7 @@ def load_tombstones(database: Database) -> Tombstones:
 
 
 def save_sign_in(database: Database, status: SignInStatus) -> bool:
-    """Store the sign-in state; True if state or reason changed.
+    """Store the sign-in state; True if it changed, or the reason of one that is not `ok`.
 
     `since_at` of a state that goes on stays what it was.
     """
@@ -89,10 +89,9 @@ def save_sign_in(database: Database, status: SignInStatus) -> bool:
         batch.add(_SQL["save_sign_in"], {"sign_in": to_text(status)})
         batch.commit()
         batch.send()
-    return before is None or (before.state, before.reason_code) != (
-        status.state,
-        status.reason_code,
-    )
+    if before is None or before.state is not status.state:
+        return True
+    return status.state is not SignInState.OK and before.reason_code != status.reason_code
 
 
 def load_sign_in(database: Database) -> SignInStatus | None:

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from dev.simulator.behaviour import reset
+from pc_core.account import PROBE_EVERY
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.report import Report
@@ -67,7 +68,16 @@ class Trial(Harness):
         self.simulator.behaviour.page_size = 10
 
     def recover(self, *, runs: int = 3) -> Report:
-        """Healthy runs of the timer's kind until one completes; it must not take many."""
+        """Healthy runs of the timer's kind until one completes; it must not take many.
+
+        After a refusal of the sign-in, nothing is asked for until it is time to try once more.
+        """
+        sign_in = self.store.load_sign_in()
+        if sign_in is not None and sign_in.refused_by_api:
+            before = self.list_requests()
+            assert self.run().state == "failed"
+            assert self.list_requests() == before
+            self.later += PROBE_EVERY
         for _ in range(runs):
             report = self.run()
             if report.state == "completed":
