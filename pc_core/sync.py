@@ -214,7 +214,7 @@ class Sync:
             self.store.purge(run.lease, older_than_days=self.retention_days)
 
     def _sign_in(self, before: SignInStatus | None) -> Account:
-        """Get a token; while Partner Center is known to refuse it, neither is asked for anything."""
+        """Get a token; while Partner Center is known to refuse it, nobody is asked."""
         if before is not None and before.waits(self.now()):
             raise SignInNeeded(
                 before.message or "Partner Center refuses the saved sign-in. Sign in again.",
