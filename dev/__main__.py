@@ -1,4 +1,4 @@
-"""`python3 -m dev run|test|bench`: sets up what is needed, then works inside it.
+"""`python3 -m dev run|test|bench|deploy`: sets up what is needed, then works inside it.
 
 Standard library only, Python 3.9 or newer, until it has restarted itself in the environment.
 """
@@ -35,7 +35,7 @@ missing, and the summary names the line that installs it. With CI=true that is a
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m dev", description=DESCRIPTION)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run|test|bench")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run|test|bench|deploy")
     run = commands.add_parser(
         "run",
         help="start the app with everything it needs, sync once, print the page's address",
@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "bench", add_help=False, help="measure against the usual tool and against the floor"
     )
+    commands.add_parser(
+        "deploy", add_help=False, help="check, back up, release, try and roll back what is in Azure"
+    )
     return parser
 
 
@@ -80,7 +83,7 @@ def _count(text: str) -> int:
 
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = _parser()
-    if argv[:1] in (["test"], ["bench"]):
+    if argv[:1] in (["test"], ["bench"], ["deploy"]):
         if argv[0] == "test" and argv[1:] in (["-h"], ["--help"]):
             print(TEST_HELP, end="")
             raise SystemExit(0)

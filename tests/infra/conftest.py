@@ -32,6 +32,7 @@ EMPTY: dict[str, Any] = {
     "deployed": [],
     "deploy_fails": False,
     "answers": {},
+    "fire_timer": [],
     "token": TOKEN,
 }
 

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,21 @@ def applications(state: dict[str, Any], arguments: list[str]) -> Any:
     return None
 
 
+def fire_timer(url: str, key: str) -> None:
+    """The deployed app's schedule comes round."""
+    request = urllib.request.Request(
+        f"{url}/admin/functions/scheduled_sync",
+        data=b"{}",
+        headers={"x-functions-key": key, "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=60).close()
+    time.sleep(2)
+
+
 def az(state: dict[str, Any], arguments: list[str]) -> Any:
+    for prefix, answer in state["answers"].items():
+        if " ".join(arguments).startswith(prefix):
+            return answer
     match arguments[0]:
         case "keyvault":
             return keyvault(state, arguments)
@@ -99,7 +115,7 @@ def az(state: dict[str, Any], arguments: list[str]) -> Any:
             return state["token"]
         case "account":
             return {"id": "subscription", "user": {"name": "somebody"}}
-    return state["answers"].get(" ".join(arguments[:3]))
+    return sys.exit(f"unknown: {arguments}")
 
 
 def azd(state: dict[str, Any], arguments: list[str]) -> Any:
@@ -115,6 +131,8 @@ def azd(state: dict[str, Any], arguments: list[str]) -> Any:
                 sys.exit("the deployment failed")
             for package in options(arguments, "--from-package"):
                 state["deployed"].append(Path(package).name)
+                if state["fire_timer"]:
+                    fire_timer(*state["fire_timer"])
     return None
 
 

@@ -1,0 +1,110 @@
+"""The pre-flight check: everything that can be known before a deployment changes anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from dev.deploy.environment import Environment
+from dev.deploy.hooks import cloud, database, preprovision
+
+PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
+"""Microsoft Partner, the audience of the referrals API."""
+
+DEFAULT_SKU = "Standard_B1ms"
+
+
+def check(environment: Environment) -> None:
+    """Look at everything and say how it stands.
+
+    Raises:
+        HookError: something has to be corrected first.
+    """
+    failed = 0
+    for title, look in _CHECKS.items():
+        try:
+            found = look(environment)
+        except cloud.HookError as error:
+            failed += 1
+            cloud.say(f"  FAILED  {title}: {error}")
+        else:
+            cloud.say(f"  ok      {title}: {found}")
+    if failed:
+        raise cloud.HookError(f"{failed} of {len(_CHECKS)} checks failed. Nothing was changed.")
+
+
+def _signed_in(_: Environment) -> str:
+    account = cloud.az("account", "show")
+    return f"az is signed in to the subscription {account['id']}"
+
+
+def _settings(_: Environment) -> str:
+    found = preprovision.problems()
+    if found:
+        raise cloud.HookError(" ".join(found))
+    return "complete, and the alerts' windows fit the schedules"
+
+
+def _registration(_: Environment) -> str:
+    client_id = os.environ.get("HUNTER_PARTNER_CENTER_CLIENT_ID")
+    if not client_id:
+        if os.environ.get("HUNTER_PARTNER_CENTER_ENABLED", "").lower() == "true":
+            raise cloud.HookError("HUNTER_PARTNER_CENTER_CLIENT_ID is not set")
+        return "none yet, and the feature flag is off"
+    app = cloud.az("ad", "app", "show", "--id", client_id)
+    if not app.get("isFallbackPublicClient"):
+        raise cloud.HookError("public client flows are off, so no device code would be given")
+    apis = {access["resourceAppId"] for access in app.get("requiredResourceAccess") or []}
+    if PARTNER_API not in apis:
+        raise cloud.HookError(
+            "the delegated permission on Microsoft Partner is missing; "
+            "infra/hooks/register_partner_center.py adds it"
+        )
+    grants = cloud.az("ad", "app", "permission", "list-grants", "--id", client_id)
+    if not any(grant.get("consentType") == "AllPrincipals" for grant in grants or []):
+        raise cloud.HookError(
+            "an administrator has not consented; infra/hooks/register_partner_center.py does"
+        )
+    return "public client, permission and consent are there"
+
+
+def _region(_: Environment) -> str:
+    location = cloud.need("AZURE_LOCATION")
+    offered = cloud.az("functionapp", "list-flexconsumption-locations", "--query", "[].name")
+    names = {name.replace(" ", "").lower() for name in offered or []}
+    if location.lower() not in names:
+        raise cloud.HookError(f"Flex Consumption is not offered in {location}")
+    size = os.environ.get("DATABASE_SKU_NAME") or DEFAULT_SKU
+    skus = str(cloud.az("postgres", "flexible-server", "list-skus", "--location", location))
+    if size.lower() not in skus.lower():
+        raise cloud.HookError(f"the database size {size} is not offered in {location}")
+    return f"{location} offers Flex Consumption and {size}"
+
+
+def _schema(environment: Environment) -> str:
+    if not environment.is_deployed:
+        return "no database yet"
+    from pc_core.store import migrate
+
+    name = cloud.need("DATABASE_NAME")
+    with database.open_to_us():
+        token = database.administrator_token()
+        with database.connect(name, token=token) as connection:
+            status = migrate.compare(migrate.read_revision(connection))
+    if status.newer:
+        raise cloud.HookError(
+            f"the database is at {status.current}, newer than this code's {status.expected}: "
+            "check out the newer release"
+        )
+    if status.pending:
+        return f"at {status.current or 'nothing'}, {', '.join(status.pending)} will be applied"
+    return f"at {status.current}, the head"
+
+
+_CHECKS: dict[str, Callable[[Environment], str]] = {
+    "sign-in": _signed_in,
+    "settings": _settings,
+    "registration": _registration,
+    "region": _region,
+    "schema": _schema,
+}

@@ -1,0 +1,121 @@
+"""The command line of `python3 -m dev deploy`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dev.deploy import backup, check, release, smoke
+from dev.deploy.environment import Environment, confirm
+from dev.deploy.hooks import cloud, database
+
+SMOKE_LOOKS_BACK = timedelta(minutes=30)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m dev deploy",
+        description="The runbook's commands; docs/operations.md tells when to use which.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, *, changes: bool) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(
+            "-e", "--environment", required=True, metavar="NAME", help="the azd environment"
+        )
+        if changes:
+            command.add_argument(
+                "--dry-run", action="store_true", help="say what would be done, change nothing"
+            )
+            command.add_argument(
+                "--confirm", metavar="NAME", help="the environment's name once more: go on"
+            )
+        return command
+
+    add("check", "See whether a deployment would go well.", changes=False)
+    backing = add("backup", "Back the database up, or prove a backup.", changes=False)
+    backing.add_argument(
+        "--to", type=Path, default=Path("backups"), metavar="FOLDER", help="default: backups"
+    )
+    backing.add_argument("--verify", type=Path, metavar="FILE", help="prove this one instead")
+    restoring = add("restore", "Replace the database's content by a backup.", changes=True)
+    restoring.add_argument("--from", dest="file", type=Path, required=True, metavar="FILE")
+    releasing = add("release", "Check, back up, provision, deploy and try it.", changes=True)
+    releasing.add_argument("--to", type=Path, default=Path("backups"), metavar="FOLDER")
+    add("smoke", "Try the deployed app, a sync included.", changes=False)
+    back = add("rollback", "Deploy the package before this one.", changes=True)
+    back.add_argument("--to", type=Path, metavar="FILE", help="this package instead")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        environment = Environment.load(
+            options.environment, dry_run=getattr(options, "dry_run", False)
+        )
+        if hasattr(options, "confirm"):
+            confirm(environment, options.confirm)
+        _run(environment, options)
+    except cloud.HookError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(environment: Environment, options: argparse.Namespace) -> None:
+    match options.command:
+        case "check":
+            check.check(environment)
+        case "backup" if options.verify:
+            with _database() as url:
+                backup.prove(options.verify, backup.load_manifest(options.verify), url)
+            cloud.say(f"{options.verify} can be restored, and holds what was backed up.")
+        case "backup":
+            _back_up(environment, options.to)
+        case "restore":
+            _restore(environment, options.file)
+        case "release":
+            release.release(
+                environment,
+                back_up=lambda: _back_up(environment, options.to),
+                smoke=_smoke,
+                now=backup.utc_now,
+            )
+        case "smoke":
+            _smoke(backup.utc_now() - SMOKE_LOOKS_BACK)
+        case "rollback":
+            release.roll_back(environment, smoke=_smoke, now=backup.utc_now, to=options.to)
+
+
+def _smoke(since: datetime) -> None:
+    smoke.smoke(smoke.open_probe(), since=since)
+
+
+def _back_up(environment: Environment, folder: Path) -> None:
+    with _database() as url:
+        file = backup.make(url, folder, label=environment.name, now=backup.utc_now())
+    cloud.say(f"  {file}: restored into a scratch database and compared, table by table.")
+
+
+def _restore(environment: Environment, file: Path) -> None:
+    if environment.dry_run:
+        manifest = backup.load_manifest(file)
+        rows = ", ".join(f"{name} {found[0]}" for name, found in manifest["contents"].items())
+        cloud.say(f"Would replace the database's content by that of {manifest['made_at']}: {rows}.")
+        return
+    with _database() as url:
+        backup.restore(file, url, app_role=cloud.need("APP_IDENTITY_NAME"))
+    cloud.say(f"The database holds what {file.name} holds. The next run brings what is newer.")
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    with database.open_to_us():
+        yield database.url(cloud.need("DATABASE_NAME"), token=database.administrator_token())

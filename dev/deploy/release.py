@@ -1,0 +1,128 @@
+"""A release from check to smoke test, and the way back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from dev.deploy import check
+from dev.deploy.environment import Environment
+from dev.deploy.hooks import cloud
+from dev.folders import CLONE
+
+
+def release(
+    environment: Environment,
+    *,
+    back_up: Callable[[], object],
+    smoke: Callable[[datetime], object],
+    now: Callable[[], datetime],
+) -> None:
+    """Check, back up, package, provision (which migrates), deploy, smoke test, in this order.
+
+    Raises:
+        HookError: a step failed; those after it were not begun.
+    """
+    package = packages(environment) / f"{now():%Y%m%dT%H%M%SZ}-{commit()}.zip"
+    cloud.say("1. check")
+    check.check(environment)
+    cloud.say("2. backup")
+    if not environment.is_deployed:
+        cloud.say("  there is no database yet")
+    elif environment.dry_run:
+        cloud.say("  would back the database up and restore the backup into a scratch database")
+    else:
+        back_up()
+    cloud.say("3. package")
+    if not environment.dry_run:
+        package.parent.mkdir(parents=True, exist_ok=True)
+    environment.azd("package", "api", "--output-path", str(package))
+    cloud.say("4. provision, and migrate the database")
+    environment.azd("provision")
+    cloud.say("5. deploy")
+    began = now()
+    environment.azd("deploy", "api", "--from-package", str(package))
+    cloud.say("6. smoke test")
+    if environment.dry_run:
+        cloud.say("  would ask the app whether it is healthy, closed, scheduled and able to sync")
+        return
+    # Its values may have come with this deployment.
+    smoke_environment = Environment.load(environment.name)
+    smoke(began)
+    remember(smoke_environment, package)
+
+
+def roll_back(
+    environment: Environment,
+    *,
+    smoke: Callable[[datetime], object],
+    now: Callable[[], datetime],
+    to: Path | None = None,
+) -> None:
+    """Deploy the package before the current one; the database stays, and serves both.
+
+    Raises:
+        HookError: there is none to go back to, or it does not work.
+    """
+    package = to or previous(environment)
+    if not package.is_file():
+        raise cloud.HookError(f"There is no package {package}. Nothing was done.")
+    cloud.say(f"Back to {package.name}")
+    began = now()
+    environment.azd("deploy", "api", "--from-package", str(package))
+    if environment.dry_run:
+        return
+    smoke(began)
+    remember(environment, package)
+
+
+def packages(environment: Environment) -> Path:
+    """The folder with the packages that were deployed."""
+    return environment.folder / "packages"
+
+
+def previous(environment: Environment) -> Path:
+    """The newest package that worked before the one that worked last.
+
+    Raises:
+        HookError: there is none.
+    """
+    worked = _worked(environment)
+    others = [name for name in worked if name != worked[-1]]
+    if not others:
+        raise cloud.HookError(
+            "Only one package has passed its smoke test here, so there is none to go back to. "
+            "Nothing was done. Name one with --to, or deploy an older commit."
+        )
+    return packages(environment) / others[-1]
+
+
+def remember(environment: Environment, package: Path) -> None:
+    """Note that this package is deployed and works."""
+    folder = packages(environment)
+    worked = [name for name in _worked(environment) if name != package.name]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "worked.json").write_text(json.dumps([*worked, package.name], indent=2) + "\n")
+
+
+def commit() -> str:
+    """The short name of the checked out commit, with `-changed` if files differ from it."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=-changed", "--exclude=*"],
+            cwd=CLONE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def _worked(environment: Environment) -> list[str]:
+    file = packages(environment) / "worked.json"
+    return list(json.loads(file.read_text("utf-8"))) if file.is_file() else []

@@ -1,0 +1,282 @@
+"""`python3 -m dev deploy`: backups that can be restored, confirmation, release, smoke, rollback."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from dev.deploy import backup
+from dev.deploy.hooks import cloud as hooks_cloud
+from dev.services.postgres import Postgres
+from tests.infra.conftest import CLONE, Cloud, Done, Server
+from tests.web.conftest import API, Served, served, sign_in
+
+__all__ = ["served"]
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
+CLIENT = "00000000-0000-0000-0000-000000000001"
+
+ENVIRONMENT = {
+    "ALERT_EMAIL": "team@example.com",
+    "AZURE_LOCATION": "westeurope",
+    "HUNTER_PARTNER_CENTER_ENABLED": "true",
+    "HUNTER_PARTNER_CENTER_CLIENT_ID": CLIENT,
+}
+ANSWERS: dict[str, Any] = {
+    "ad app show": {
+        "isFallbackPublicClient": True,
+        "requiredResourceAccess": [{"resourceAppId": PARTNER_API}],
+    },
+    "ad app permission list-grants": [{"consentType": "AllPrincipals"}],
+    "functionapp list-flexconsumption-locations": ["West Europe"],
+    "postgres flexible-server list-skus": [{"name": "Standard_B1ms"}],
+}
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """An azd environment of this test's own."""
+    yield "test-deploy"
+    shutil.rmtree(CLONE / ".azure" / "test-deploy", ignore_errors=True)
+
+
+@pytest.fixture
+def deploy(cloud: Cloud, name: str) -> Callable[..., Done]:
+    """Runs a command on an environment in good order."""
+    cloud.set(environment=ENVIRONMENT, answers=ANSWERS)
+
+    def run(command: str, *arguments: str, **environ: str) -> Done:
+        code = "import sys; from dev.deploy.command import main; sys.exit(main(sys.argv[1:]))"
+        return cloud.run("-c", code, command, "-e", name, *arguments, **environ)
+
+    return run
+
+
+# Backups
+
+
+@pytest.fixture
+def filled(tls_postgres: Postgres) -> Iterator[str]:
+    """A database with a few referrals, on a server whose client programs are installed."""
+    from pc_core.store.migrate import upgrade
+
+    url = tls_postgres.create_database("filled")
+    upgrade(url)
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO partner_center_referrals (referral_id, content_hash, raw_data, name) "
+            "SELECT 'r-' || n, sha256(n::text::bytea), jsonb_build_object('id', n), "
+            "repeat('çay ' || n, 50) FROM generate_series(1, 300) n"
+        )
+    yield url
+    tls_postgres.drop_database("filled")
+
+
+def databases(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        return {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+
+
+@pytest.mark.needs_tls_postgres
+def test_a_backup_is_kept_once_it_was_restored_and_compared(filled: str, tmp_path: Path) -> None:
+    before = databases(filled)
+
+    file = backup.make(filled, tmp_path, label="prod", now=NOW)
+
+    manifest = backup.load_manifest(file)
+    assert file.name == "prod-20261124T120000Z.dump"
+    assert manifest["contents"]["partner_center_referrals"][0] == "300"
+    assert (file.stat().st_mode & 0o077) == 0
+    assert databases(filled) == before
+    backup.prove(file, manifest, filled)
+
+
+@pytest.mark.needs_tls_postgres
+@pytest.mark.parametrize("damage", ["cut", "flipped", "another", "rehashed"])
+def test_a_damaged_backup_is_refused_and_changes_nothing(
+    filled: str, tmp_path: Path, damage: str
+) -> None:
+    file = backup.make(filled, tmp_path, label="prod", now=NOW)
+    content = bytearray(file.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    elif damage == "another":
+        content = bytearray(b"-- no dump at all")
+    else:
+        content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    if damage in ("rehashed", "cut"):
+        manifest = backup.load_manifest(file) | {"sha256": backup._sha256(file)}
+        file.with_suffix(".json").write_text(json.dumps(manifest))
+    with psycopg.connect(filled, autocommit=True) as connection:
+        connection.execute("DELETE FROM partner_center_referrals WHERE referral_id = 'r-1'")
+        now_there = backup.read_contents(connection)
+
+    with pytest.raises(backup.BadBackup):
+        backup.restore(file, filled, app_role=None)
+
+    with psycopg.connect(filled) as connection:
+        assert backup.read_contents(connection) == now_there
+
+
+@pytest.mark.needs_tls_postgres
+def test_a_restore_brings_everything_back(filled: str, tmp_path: Path) -> None:
+    file = backup.make(filled, tmp_path, label="prod", now=NOW)
+    with psycopg.connect(filled, autocommit=True) as connection:
+        connection.execute("DELETE FROM partner_center_referrals")
+        connection.execute("DROP VIEW partner_center_companies")
+
+    backup.restore(file, filled, app_role=None)
+
+    with psycopg.connect(filled) as connection:
+        assert backup.read_contents(connection) == backup.load_manifest(file)["contents"]
+        connection.execute("SELECT * FROM partner_center_companies")
+
+
+@pytest.mark.needs_tls_postgres
+def test_an_empty_database_is_no_backup(tls_postgres: Postgres, tmp_path: Path) -> None:
+    url = tls_postgres.create_database("hollow")
+
+    with pytest.raises(hooks_cloud.HookError, match="nothing to back up"):
+        backup.make(url, tmp_path, label="prod", now=NOW)
+
+    tls_postgres.drop_database("hollow")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.needs_tls_postgres
+def test_backup_and_restore_work_for_an_administrator_who_is_no_superuser(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server, tmp_path: Path
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    backups = tmp_path / "backups"
+
+    made = deploy("backup", "--to", str(backups), **azure_postgres.environ)
+    assert made.code == 0, made.err
+    [file] = backups.glob("*.dump")
+    proved = deploy("backup", "--verify", str(file), **azure_postgres.environ)
+    unconfirmed = deploy("restore", "--from", str(file), **azure_postgres.environ)
+    restored = deploy(
+        "restore", "--from", str(file), "--confirm", "test-deploy", **azure_postgres.environ
+    )
+
+    assert (proved.code, unconfirmed.code, restored.code) == (0, 1, 0), restored.err
+    assert cloud.state["rules"] == {}
+    with azure_postgres.connect("id-app") as app:
+        app.execute("DELETE FROM partner_center_referrals")
+        owner = app.execute(
+            "SELECT tableowner FROM pg_tables WHERE tablename = 'partner_center_referrals'"
+        ).fetchone()
+        assert owner == ("partner_center_owner",)
+
+
+# Release and rollback
+
+
+@pytest.mark.parametrize("given", [None, "yes", "TEST-DEPLOY", "test-deploy2", ""])
+def test_only_the_environments_own_name_confirms(
+    cloud: Cloud, deploy: Callable[..., Done], given: str | None
+) -> None:
+    confirmation = () if given is None else ("--confirm", given)
+
+    done = deploy("release", *confirmation)
+
+    assert done.code == 1
+    assert "Add --confirm test-deploy" in done.err
+    assert all(call[:3] == ["azd", "env", "get-values"] for call in cloud.calls)
+
+
+def test_a_dry_run_names_every_step_and_takes_none(
+    cloud: Cloud, deploy: Callable[..., Done]
+) -> None:
+    done = deploy("release", "--dry-run")
+
+    assert done.code == 0, done.err
+    assert re.findall(r"would run: azd (\w+)", done.out) == ["package", "provision", "deploy"]
+    assert not [
+        call for call in cloud.calls if call[:2] in (["azd", "deploy"], ["azd", "provision"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answers", "environment", "complaint"),
+    [
+        ({"ad app show": {"isFallbackPublicClient": False}}, {}, "public client flows are off"),
+        ({"ad app permission list-grants": []}, {}, "has not consented"),
+        ({"functionapp list-flexconsumption-locations": ["Moon"]}, {}, "not offered in westeurope"),
+        ({"postgres flexible-server list-skus": []}, {}, "Standard_B1ms is not offered"),
+        ({}, {"ALERT_EMAIL": ""}, "ALERT_EMAIL"),
+        ({}, {"HUNTER_PARTNER_CENTER_CLIENT_ID": ""}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
+    ],
+)
+def test_a_release_stops_before_it_changes_anything(
+    cloud: Cloud,
+    deploy: Callable[..., Done],
+    answers: dict[str, Any],
+    environment: dict[str, str],
+    complaint: str,
+) -> None:
+    cloud.set(answers=ANSWERS | answers, environment=ENVIRONMENT | environment)
+
+    done = deploy("release", "--confirm", "test-deploy")
+
+    assert done.code == 1
+    assert complaint in done.out
+    assert {tuple(call[:2]) for call in cloud.calls if call[0] == "azd"} == {("azd", "env")}
+
+
+def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done]) -> None:
+    done = deploy("rollback", "--confirm", "test-deploy")
+
+    assert done.code == 1
+    assert "none to go back to" in done.err
+
+
+def test_a_release_ends_with_a_smoke_test_on_the_app_and_can_be_taken_back(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, served: Served
+) -> None:
+    sign_in(served)
+    served.ask(f"{API}/referrals/sync", method="POST")
+    there = {"APP_URL": served.url}
+    key = {"SMOKE_API_KEY": served.key}
+    cloud.set(environment=ENVIRONMENT | there, fire_timer=[served.url, served.master_key])
+    folder = CLONE / ".azure" / name / "packages"
+
+    first = deploy("release", "--confirm", name, **key)
+    assert first.code == 0, first.out + first.err
+    [package] = folder.glob("*.zip")
+    (folder / "older.zip").write_bytes(b"an older package")
+    (folder / "worked.json").write_text(json.dumps(["older.zip", package.name]))
+    back = deploy("rollback", "--confirm", name, **key)
+
+    assert back.code == 0, back.out + back.err
+    assert cloud.state["deployed"] == [package.name, "older.zip"]
+    assert json.loads((folder / "worked.json").read_text()) == [package.name, "older.zip"]
+    assert re.findall(r"ok      ([\w ]+):", back.out) == [
+        "health",
+        "closed to strangers",
+        "sync by hand",
+        "rows arrived",
+        "ready",
+        "timer",
+    ]
+
+
+def test_a_failed_deployment_is_not_remembered_as_one_that_worked(
+    cloud: Cloud, deploy: Callable[..., Done], name: str
+) -> None:
+    cloud.set(deploy_fails=True)
+
+    done = deploy("release", "--confirm", name)
+
+    assert done.code == 1
+    assert not (CLONE / ".azure" / name / "packages" / "worked.json").exists()
