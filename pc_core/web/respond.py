@@ -91,7 +91,13 @@ def csv_answer(body: bytes, *, file_name: str, headers: Mapping[str, str]) -> An
 
 
 def page_answer(
-    body: bytes, *, media_type: str, etag: str, cache: str, matches: bool = False
+    body: bytes,
+    *,
+    media_type: str,
+    etag: str,
+    cache: str,
+    matches: bool = False,
+    encoding: str | None = None,
 ) -> Answer:
     """The page or one of its files.
 
@@ -99,6 +105,7 @@ def page_answer(
         etag: quoted, from the content.
         cache: the Cache-Control.
         matches: the caller has this content already (If-None-Match): 304 without a body.
+        encoding: the Content-Encoding that the body has; None: it is as it is.
     """
     return Answer(
         status=304 if matches else 200,
@@ -106,6 +113,8 @@ def page_answer(
             "Content-Type": media_type,
             "ETag": etag,
             "Cache-Control": cache,
+            "Vary": "Accept-Encoding",
+            **({"Content-Encoding": encoding} if encoding else {}),
             **_PAGE_HEADERS,
         },
         body=b"" if matches else body,

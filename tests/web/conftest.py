@@ -1,15 +1,17 @@
 """The app on the local Functions host, with a database, a storage and a simulator of its own."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import function_app
 from dev.local_settings import environ_for, for_local_world
@@ -17,6 +19,7 @@ from dev.services.host import HostProcess
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
 from dev.services.simulator import SimulatorProcess
+from dev.simulator.client import SimulatorClient
 
 API = "/api/v1/partner-center"
 ANSWER_TIMEOUT_S = 60.0
@@ -30,6 +33,9 @@ class Served:
     url: str
     key: str
     master_key: str
+    simulator: SimulatorClient
+    database_url: str
+    settings: dict[str, str]
 
     def ask(
         self,
@@ -105,15 +111,140 @@ def served(
     values["HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"] = "0 0 0 1 1 *"
     values["HUNTER_PARTNER_CENTER_PAGE_DELAY"] = "0s"
     values["HUNTER_PARTNER_CENTER_TOKEN_CACHE_PATH"] = f"{folder.name.lower()}/token-cache"
-    clone = Path(function_app.__file__).parent
-    host = HostProcess.start(
-        supervisor,
-        folder / "host",
-        app=clone,
+    control = SimulatorClient(simulator.url, simulator.ca_file)
+    host = _start_host(supervisor, folder / "host", values)
+    yield Served(
+        url=host.url,
+        key=values["HUNTER_API_KEY"],
+        master_key=host.master_key,
+        simulator=control,
+        database_url=database_url,
         settings=values,
-        environ=environ_for(values, clone, live=False),
     )
-    yield Served(url=host.url, key=values["HUNTER_API_KEY"], master_key=host.master_key)
     supervisor.stop(host.child)
     supervisor.stop(simulator.child)
     postgres_server.drop_database(name)
+
+
+def _start_host(supervisor: Supervisor, folder: Path, values: dict[str, str]) -> HostProcess:
+    clone = Path(function_app.__file__).parent
+    environ = environ_for(values, clone, live=False)
+    return HostProcess.start(supervisor, folder, app=clone, settings=values, environ=environ)
+
+
+@pytest.fixture
+def serve_with(
+    served: Served, supervisor: Supervisor, tmp_path: Path
+) -> Iterator[Callable[..., Served]]:
+    """Starts the app once more on the same world, with other settings."""
+    started: list[HostProcess] = []
+
+    def serve(**changes: str) -> Served:
+        values = served.settings | changes
+        host = _start_host(supervisor, tmp_path / f"host-{len(started)}", values)
+        started.append(host)
+        return replace(served, url=host.url, master_key=host.master_key, settings=values)
+
+    yield serve
+    for host in started:
+        supervisor.stop(host.child)
+
+
+@pytest.fixture
+def filled(served: Served) -> Served:
+    """The app with referrals in it."""
+    sign_in(served)
+    _, _, shown = served.ask(f"{API}/status")
+    if not shown["counts"]["referrals"]:
+        status, _, _ = served.ask(f"{API}/referrals/sync", method="POST")
+        assert status == 200
+    return served
+
+
+# -- The browser -------------------------------------------------------------------------------
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SLOW_MS = 60_000
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+EXPECTED_TROUBLE = re.compile(
+    r"Failed to load resource: the server responded with a status of [45]"
+)
+"""A refusal of ours, or a request that a test broke off."""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
+    """Opens the page as somebody with that browser would see it, with the key unless told not to.
+
+    In the end no page may have thrown, logged an error or broken its Content-Security-Policy.
+    """
+    troubles: list[str] = []
+    contexts = []
+
+    def open_it(
+        path: str = "",
+        *,
+        at: Served = served,
+        key: bool = True,
+        language: str = "en-GB",
+        **how: Any,
+    ) -> Page:
+        context = browser.new_context(
+            **{"locale": language, "viewport": DESKTOP, "timezone_id": "Europe/Istanbul", **how}
+        )
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=at.url)
+        if key:
+            context.add_init_script(
+                f"sessionStorage.setItem('partner-center-api-key', {json.dumps(at.key)})"
+            )
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                troubles.append(message.text)
+                if message.type in ("error", "warning")
+                and not EXPECTED_TROUBLE.match(message.text)
+                and "net::ERR_FAILED" not in message.text
+                else None
+            ),
+        )
+        page.goto(f"{at.url}/mini-ui/{path}")
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """The page of somebody who has not come in yet."""
+    return open_page(key=False)
+
+
+def come_in(page: Page, served: Served) -> None:
+    """Enter the operator's key."""
+    page.get_by_role("textbox", name="Key").fill(served.key)
+    page.get_by_role("dialog").get_by_role("button", name="Continue").click()
+    expect(page.locator("#referrals")).to_be_visible()

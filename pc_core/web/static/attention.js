@@ -85,6 +85,7 @@ export function waiting() {
 
 export function show() {
   const place = find("#attention");
+  if (place.hidden) { fill(place); return; }
   if (!answer) { fill(place, element("p", { class: "panel empty", role: "status" }, text("loading"))); return; }
   if (!answer.ok) { fill(place, element("div", { class: "panel empty" }, element("strong", {}, text("load_failed")), failed(answer), button(text("retry"), () => load()))); return; }
   const shown = [...answer.body.kinds.filter((kind) => kind.total > 0).map(panel), status ? quarantinePanel() : null].filter(Boolean);
@@ -97,7 +98,7 @@ export async function load() {
   if (asked.status === 401 || asked.status === 403) return;
   if (asked.ok || !answer?.ok) answer = asked;
   showCount();
-  if (!find("#attention").hidden) show();
+  show();
 }
 
 function showCount() {

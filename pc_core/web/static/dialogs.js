@@ -2,7 +2,7 @@
 
 import { call, setKey } from "./api.js";
 import { away, badge, button, canExpire, copyButton, daysLeft, failed, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
-import { closeDialog, element, fill, openDialog } from "./dom.js";
+import { closeDialog, element, fill, isDialogOpen, openDialog } from "./dom.js";
 import { clock, countryName, dateTime, day, duration, has, number, text, utc } from "./texts.js";
 
 const open = (options, ...body) => openDialog({ closeWord: text("close"), ...options }, ...body);
@@ -61,10 +61,12 @@ function requirements(details) {
     details.registrations.map((registration) => element("div", {}, element("dt", {}, text("registration")), element("dd", {}, registration.status ?? "–"))));
 }
 
-// `closed` is told when the dialog has gone; `company` leads to all referrals of a domain.
-export async function referralDialog(id, { closed, company }) {
+// `wanted` says whether it still is when the answer comes; `closed` is told when the dialog has
+// gone; `company` leads to all referrals of a domain.
+export async function referralDialog(id, { wanted, closed, company }) {
   open({ title: text("loading"), closed }, element("p", { class: "quiet", role: "status" }, text("loading_referral")));
   const answer = await call(`referrals/${encodeURIComponent(id)}`);
+  if (!wanted()) return;
   if (!answer.ok) {
     open({ title: text(answer.status === 404 ? "not_stored" : "load_failed"), small: true, closed }, answer.status === 404 ? element("p", {}, text("not_stored_hint", { id })) : failed(answer));
     return;
@@ -81,7 +83,7 @@ export async function referralDialog(id, { closed, company }) {
   const aside = element("p", {}, badge(referral.referral_type), " ", stateBadge(referral.status), referral.substatus ? element("span", {}, word("substatus", referral.substatus)) : null, left);
   const link = away(partnerCenter(referral.referral_id), text("open_pc"));
   link.className = "button primary";
-  open({ title: referral.company_name ?? referral.name ?? text("no_company"), aside, closed: closed },
+  open({ title: referral.company_name ?? referral.name ?? text("no_company"), aside, closed },
     element("div", { class: "dialog-actions start" }, link,
       copyButton(text("copy_link"), location.href), copyButton(text("copy_id"), referral.referral_id),
       referral.domain && copyButton(text("copy_domain"), referral.domain),
@@ -116,7 +118,7 @@ const runCounts = ["fetched", "inserted", "updated", "unchanged", "skipped", "qu
 export function reasonWords(reason) {
   if (has(`skip_${reason}`)) return text(`skip_${reason}`);
   const status = reason.match(/^status_(.+)$/)?.[1];
-  return status ? text("skip_status", { status: status }) : reason;
+  return status ? text("skip_status", { status }) : reason;
 }
 
 export function reasonList(reasons) {
@@ -153,6 +155,7 @@ export async function signInDialog({ done }) {
   const again = () => { stop(); closeDialog(); signInDialog({ done }); };
   open({ title: text("sign_in_title"), small: true }, element("p", { class: "quiet", role: "status" }, text("sign_in_starting")));
   const started = await call("sign-in", { method: "POST", body: {} });
+  if (!isDialogOpen()) return;
   if (!started.ok) { open({ title: text("sign_in_title"), small: true }, failed(started), element("div", { class: "dialog-actions" }, button(text("sign_in_again"), again))); return; }
   const flow = started.body;
   const state = element("div", { role: "status" }, element("p", { class: "waiting" }, element("span", { class: "spinner on", "aria-hidden": "true" }), text("sign_in_waiting")));

@@ -40,7 +40,8 @@ const dialog = find("#dialog");
 let onClosed = null;
 
 export function openDialog({ title, aside = null, small = false, closed = null, closeWord }, ...body) {
-  onClosed?.();
+  // The same dialog with more in it has not been closed.
+  if (onClosed && onClosed !== closed) onClosed();
   onClosed = closed;
   dialog.className = small ? "small" : "";
   const close = element("button", { type: "button", class: "close-button", "aria-label": closeWord, onclick: () => dialog.close() }, "×");

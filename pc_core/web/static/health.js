@@ -5,7 +5,7 @@ import { button, failed, sinceCell } from "./cells.js";
 import { runsChart, weeksChart } from "./charts.js";
 import { runDialog } from "./dialogs.js";
 import { element, fill, find } from "./dom.js";
-import { duration, has, number, relative, text, utc } from "./texts.js";
+import { duration, has, language, number, relative, text, utc } from "./texts.js";
 
 const refreshTokenLifeDays = 90;
 const runsShown = 40;
@@ -159,9 +159,17 @@ function settingsPanel() {
 
 // -- The view ---------------------------------------------------------------------------------
 
+let drawn = null;
+
+// Drawn again only when something has changed or a minute has passed, so that nobody loses the
+// place where they scroll or select.
 export function show() {
   const place = find("#health");
-  if (place.hidden) return;
+  if (place.hidden) { drawn = null; fill(place); return; }
+  const { now, lag_s: _, ...lasting } = status ?? {};
+  const signature = JSON.stringify([language, lasting, statistics, runs, runsTrouble, more, quarantine, outcome, Math.floor(Date.parse(now) / 60000)]);
+  if (signature === drawn) return;
+  drawn = signature;
   if (!status) { fill(place, element("p", { class: "panel empty", role: "status" }, text("loading"))); return; }
   const opened = [...place.querySelectorAll("details")].map((part) => part.open);
   const focused = [...place.querySelectorAll("button, summary")].indexOf(document.activeElement);

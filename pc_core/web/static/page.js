@@ -12,6 +12,7 @@ import { clock, day, duration, has, language, number, relative, setLanguage, tex
 
 const slow = 10000;
 const quick = 1000;
+const again = 3000;
 const wakingAfter = 2500;
 const themeKey = "partner-center-theme";
 
@@ -37,7 +38,7 @@ async function refresh() {
   else if (answer.status === 401 || answer.status === 403) refused(answer);
   else door = { level: "failing", words: answer.status ? text("unavailable") : text("unreachable"), hint: answer.status ? answer.body.detail || answer.body.code : text("unreachable_hint") };
   showStatus();
-  const pause = document.hidden ? 60000 : syncing || status?.running ? quick : slow;
+  const pause = document.hidden ? 60000 : syncing || status?.running ? quick : door && answer.status !== 401 && answer.status !== 403 ? again : slow;
   clearTimeout(timer);
   timer = setTimeout(refresh, pause);
 }
@@ -272,6 +273,7 @@ function showReferral(id) {
   shownReferral = id;
   if (!id) { if (isDialogOpen()) closeDialog(); return; }
   referralDialog(id, {
+    wanted: () => shownReferral === id,
     closed: () => { if (shownReferral === id) { shownReferral = null; address.write({ referral: null }); } },
     company: (domain) => address.go({ view: "referrals", referral: null, filters: { ...address.noFilters, domain } }),
   });

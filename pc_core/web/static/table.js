@@ -162,6 +162,7 @@ function show(answer) {
   const focused = document.activeElement?.closest?.("#rows tr")?.dataset.id;
   fill(find("#rows"), rows(referrals));
   if (focused) find(`#rows tr[data-id="${CSS.escape(focused)}"] .company`)?.focus();
+  fill(find("#empty"));
   find("#empty").hidden = referrals.length > 0;
   if (!referrals.length) {
     if (isFiltered()) emptyWords(text("empty_filtered"), text("empty_filtered_hint"), button(text("clear"), () => ask(address.noFilters)));
