@@ -59,6 +59,22 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--referral-id", action="append", metavar="ID", help="may be repeated")
     which.add_argument("--domain", metavar="DOMAIN", help="every referral of this company")
     erase.add_argument("--yes", action="store_true", help="really erase; this cannot be undone")
+    earlier = add("import-earlier", "Take over the earlier system's partner_center_referrals.")
+    earlier.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="URL",
+        help="libpq URL of the earlier database, which is only read; its password may come from "
+        "PGPASSWORD or a password file",
+    )
+    earlier.add_argument("--dry-run", action="store_true", help="only say what would come over")
+    earlier.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write every row that differs, or has what the new table has no column for, into "
+        "this new file, one JSON object a line",
+    )
     return top
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pc_core import config, events
 from pc_core.errors import FixSetting, PartnerCenterSyncError
 from pc_core.report import Report, RunState
 
 if TYPE_CHECKING:
+    from pc_core.earlier import Difference
     from pc_core.wiring import App
 
 SUCCESS, FAILURE, WRONG_SETTING, NOTHING_DONE = 0, 1, 2, 3
@@ -190,6 +192,55 @@ def _erase(app: App, arguments: argparse.Namespace) -> Answer:
     return SUCCESS, plain, f"Would erase {what}. Nothing was changed; add --yes to erase."
 
 
+def _import_earlier(app: App, arguments: argparse.Namespace) -> Answer:
+    with ExitStack() as opened:
+        tell: Callable[[Difference], object] = _ignore
+        if arguments.report:
+            report = opened.enter_context(_new_private_file(arguments.report))
+
+            def write(difference: Difference) -> None:
+                report.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")
+
+            tell = write
+        takeover = app.import_earlier(arguments.source, dry_run=arguments.dry_run, tell=tell)
+    counts = takeover.counts
+    lines = [
+        (
+            f"{'Would take over' if takeover.dry_run else 'Took over'} {counts.fetched} rows: "
+            f"{counts.inserted} new, {counts.updated} newer than here, {counts.unchanged} here "
+            f"already, {counts.quarantined} to quarantine, {counts.skipped} erased before."
+        ),
+        *(
+            f"{number} rows differ in {name}."
+            for name, number in sorted(takeover.differing.items())
+        ),
+    ]
+    if takeover.differing and not arguments.report:
+        lines.append("--report FILE lists them one by one.")
+    return SUCCESS, {"success": True, **takeover.to_json()}, "\n".join(lines)
+
+
+def _ignore(_: Difference) -> None:
+    """Nobody asked for it."""
+
+
+def _new_private_file(path: str) -> TextIO:
+    """A file that only its owner may read.
+
+    Raises:
+        FixSetting: it is there already, or cannot be made.
+    """
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise FixSetting(
+            f"The report file {path} cannot be made: {error.strerror}. Nothing was done. Name a "
+            "new file.",
+            code="report_file",
+        ) from None
+    return os.fdopen(number, "w", encoding="utf-8")
+
+
 _COMMANDS: dict[str, Callable[[App, argparse.Namespace], Answer]] = {
     "migrate": _migrate,
     "sign-in": _sign_in,
@@ -197,6 +248,7 @@ _COMMANDS: dict[str, Callable[[App, argparse.Namespace], Answer]] = {
     "status": _status,
     "replay-quarantine": _replay,
     "erase": _erase,
+    "import-earlier": _import_earlier,
 }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pc_core.account import Account, SignInStatus
 from pc_core.budget import Budget
@@ -154,6 +154,36 @@ class QuarantineEntry:
     raw_text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRow:
+    """A row of the earlier system's table.
+
+    Attributes:
+        raw: the referral's JSON as it was kept; None: there is none.
+        columns: all other columns, by name.
+        seen_at: when that system first stored it.
+    """
+
+    referral_id: str
+    raw: str | None
+    columns: Mapping[str, Any]
+    seen_at: datetime
+
+
+class Earlier(Protocol):
+    """The earlier system's table."""
+
+    def check(self) -> None:
+        """See that it is there.
+
+        Raises:
+            FixSetting: it is not, or is not the earlier one.
+        """
+
+    def rows(self, after: str, *, limit: int) -> list[EarlierRow]:
+        """The next rows with an id above `after`, in the order of their ids."""
+
+
 class Store(Protocol):
     """The database, as a run sees it.
 
@@ -274,3 +304,6 @@ class Store(Protocol):
 
     def load_sign_in(self) -> SignInStatus | None:
         """The stored sign-in state; None if nobody ever signed in."""
+
+    def note_first_seen(self, seen: Mapping[str, datetime]) -> None:
+        """Let these referrals count as first seen then, where that is earlier."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
     from pc_core.account import Account
+    from pc_core.earlier import Difference, Takeover
     from pc_core.entra import EntraConnection, EntraTokens
     from pc_core.erasure import ErasureCount
     from pc_core.health import Expected, Readiness, Ready
@@ -116,6 +117,31 @@ class App:
     ) -> ErasureCount:
         """Erase a customer; see `sync.Sync.erase`."""
         return self._sync.erase(referral_ids=referral_ids, domain=domain, dry_run=dry_run)
+
+    def import_earlier(
+        self, source_url: str, *, dry_run: bool, tell: Callable[[Difference], object]
+    ) -> Takeover:
+        """Take over the earlier system's table; see `earlier.Import.run`.
+
+        Args:
+            source_url: libpq URL of the earlier database.
+            tell: gets each row that differs.
+        """
+        from pc_core.earlier import Import
+        from pc_core.store import Database, EarlierTable
+
+        source = Database(source_url, max_size=1)
+        try:
+            return Import(
+                store=self.store,
+                earlier=EarlierTable(source),
+                own_domains=_lower(self.settings.own_domains) or frozenset(),
+                lease_s=self.settings.lease.total_seconds(),
+                holder=f"{socket.gethostname()}:{os.getpid()}",
+                now=_now,
+            ).run(dry_run=dry_run, tell=tell)
+        finally:
+            source.close()
 
     def health(self) -> Ready:
         """Whether the app can do its work; the answer may be a few seconds old."""

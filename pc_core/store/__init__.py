@@ -1,6 +1,7 @@
 """The database: psycopg and SQL live in this room, and psycopg's errors stop here."""
 
 from pc_core.store.cursors import ForeignCursor
+from pc_core.store.earlier import EarlierTable
 from pc_core.store.listing import (
     ATTENTION,
     COUNTED_UP_TO,
@@ -33,6 +34,7 @@ __all__ = [
     "Change",
     "Company",
     "Database",
+    "EarlierTable",
     "ForeignCursor",
     "PostgresStore",
     "QuarantineItem",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pc_core.account import SignInStatus
@@ -11,7 +11,7 @@ from pc_core.plan import PagePlan, StoredRow
 from pc_core.ports import Held, Lease, QuarantineEntry, Unseen, Walk
 from pc_core.progress import SyncState
 from pc_core.report import Report
-from pc_core.store import erasure, pages, purge, quarantine, walks
+from pc_core.store import earlier, erasure, pages, purge, quarantine, walks
 from pc_core.store import lease as leases
 from pc_core.store import state as states
 from pc_core.store.faults import translated
@@ -178,3 +178,7 @@ class PostgresStore:
         """The stored sign-in state; None if nobody ever signed in."""
         with translated("read the sign-in state"):
             return states.load_sign_in(self._database)
+
+    def note_first_seen(self, seen: Mapping[str, datetime]) -> None:
+        """Let these referrals count as first seen then, where that is earlier."""
+        earlier.note_first_seen(self._database, seen)

@@ -11,7 +11,7 @@ from pc_core.wiring import App
 from tests.commands.conftest import Outcome
 
 Command = Callable[..., Outcome]
-COMMANDS = ("migrate", "sign-in", "sync", "status", "replay-quarantine", "erase")
+COMMANDS = ("migrate", "sign-in", "sync", "status", "replay-quarantine", "erase", "import-earlier")
 
 
 def test_help_names_every_command(command: Command) -> None:
