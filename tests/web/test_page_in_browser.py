@@ -531,7 +531,8 @@ TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
   return [...document.querySelectorAll("body *")]
-    .filter((one) => one.getBoundingClientRect().right > width)
+    .filter((one) => one.getBoundingClientRect().right > width
+      || (one.scrollWidth > one.clientWidth && getComputedStyle(one).overflowX === "visible"))
     .map((one) => `${one.tagName}.${one.className}: ${one.textContent.slice(0, 40)}`);
 }"""
 

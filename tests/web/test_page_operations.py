@@ -1,0 +1,300 @@
+"""What operators do on the page, and what readers cannot, in a real browser on a real host."""
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import API, SLOW_MS, Served
+
+pytestmark = pytest.mark.needs_chromium
+
+type Open = Callable[..., Page]
+
+ANOTHER = {
+    "object_id": "00000000-0000-4000-8000-00000000b0b0",
+    "username": "other.person@tailspin.example",
+}
+
+
+@contextmanager
+def slowed(served: Served, latency_s: float) -> Iterator[None]:
+    """Partner Center takes its time, so that a run can be watched."""
+    served.simulator.call("behaviour/set", latency_s=latency_s)
+    try:
+        yield
+    finally:
+        served.simulator.call("behaviour/set", latency_s=0.0)
+
+
+@contextmanager
+def running(served: Served) -> Iterator[None]:
+    """A full run at work, started elsewhere."""
+    with slowed(served, 3.0):
+        run = threading.Thread(
+            target=served.ask,
+            args=(f"{API}/referrals/sync",),
+            kwargs={"method": "POST", "body": {"mode": "full"}},
+        )
+        run.start()
+        deadline_s = time.monotonic() + 20
+        while not served.ask(f"{API}/status")[2]["running"]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        yield
+        run.join()
+
+
+def test_from_the_sign_in_to_the_first_referrals(open_page: Open, served: Served) -> None:
+    page = open_page()
+    expect(page.locator("#status-words")).to_have_text("Nobody has signed in yet")
+
+    page.locator("#to-do").get_by_role("button", name="Sign in…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".code")).to_have_text(re.compile(r"^[A-Z0-9]{6,}$"))
+    code = dialog.locator(".code").inner_text()
+    expect(dialog.get_by_role("timer")).to_have_text(re.compile(r"^\d+:\d\d left, until \d\d:\d\d"))
+    dialog.get_by_role("button", name="Copy code").click()
+    assert page.evaluate("navigator.clipboard.readText()") == code
+    address = dialog.get_by_role("link", name="Open the sign-in page").get_attribute("href")
+    assert address is not None
+    assert address in dialog.inner_text()
+    expect(dialog.get_by_text("Signed in as")).to_be_visible(timeout=SLOW_MS)
+    expect(dialog).to_contain_text(served.simulator.call("entra/account")["username"])
+    expect(dialog).to_contain_text("this account may read referrals")
+    dialog.locator(".dialog-actions").get_by_role("button", name="Close").click()
+
+    page.get_by_role("button", name="Sync now").click()
+    expect(page.get_by_text("Sync completed")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("#notices")).to_contain_text("Left out by the filter settings")
+    expect(page.locator("#notices")).to_contain_text(re.compile(r"outgoing: \d+"))
+    expect(page.locator("#status")).to_have_attribute("data-level", "ok")
+    expect(page.locator("#rows tr")).to_have_count(50)
+    expect(page.locator("#status-times span").first).to_have_attribute(
+        "title", re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$")
+    )
+
+    page.get_by_role("button", name="Sync now").click()
+    expect(page.locator("#notices")).to_contain_text("Nothing new.")
+
+
+def test_a_runs_progress_is_true_and_the_same_in_every_browser(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page()
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
+    with running(filled):
+        other = open_page(language="tr-TR")
+        seen = (
+            (other, r"[1-9]\d* sayfa · [1-9]\d+ okundu"),
+            (page, r"[1-9]\d* pages · [1-9]\d+ read · .*by hand · everything"),
+        )
+        for shown, words in seen:
+            expect(shown.locator("#status")).to_have_attribute(
+                "data-level", "running", timeout=12_000
+            )
+            expect(shown.locator("#sync-button")).to_be_disabled()
+            expect(shown.locator("#running-words")).to_have_text(re.compile(words), timeout=12_000)
+        other.reload()
+        expect(other.locator("#running-words")).to_have_text(re.compile("sayfa"))
+    expect(page.locator("#status")).to_have_attribute("data-level", "ok", timeout=12_000)
+    expect(page.locator("#running")).to_be_hidden()
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
+
+
+def test_a_run_that_the_timer_started_is_shown_as_such(open_page: Open, filled: Served) -> None:
+    page = open_page("?view=health")
+    expect(page.locator(".runs tbody tr").first).to_be_visible()
+    filled.ask(
+        "/admin/functions/scheduled_sync",
+        method="POST",
+        body={},
+        headers={"x-functions-key": filled.master_key},
+    )
+    expect(page.locator(".runs tbody tr").first).to_contain_text("by schedule", timeout=15_000)
+
+
+def test_already_running_is_told_apart(open_page: Open, filled: Served) -> None:
+    page = open_page()
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
+    # What this browser knows is older than the run that began elsewhere.
+    _, _, before = filled.ask(f"{API}/status")
+    page.route("**/partner-center/status", lambda route: route.fulfill(json=before))
+    with running(filled):
+        page.get_by_role("button", name="Sync now").click()
+        expect(page.locator("#notices")).to_contain_text("Another run is already at work")
+
+
+def test_a_switched_off_feature_is_told_apart(
+    open_page: Open, filled: Served, serve_with: Callable[..., Served]
+) -> None:
+    off = serve_with(HUNTER_PARTNER_CENTER_ENABLED="false")
+    page = open_page(at=off)
+    expect(page.locator("#status-words")).to_have_text("The feature is switched off")
+    expect(page.locator("#to-do")).to_contain_text("HUNTER_PARTNER_CENTER_ENABLED")
+    expect(page.locator("#sync-button")).to_be_disabled()
+    expect(page.locator("#rows tr").first).to_be_visible()
+    # A page from before it was switched off.
+    _, _, on = filled.ask(f"{API}/status")
+    page.route("**/partner-center/status", lambda route: route.fulfill(json=on))
+    page.reload()
+    page.get_by_role("button", name="Sync now").click()
+    expect(page.locator("#notices")).to_contain_text(
+        "Nothing was done: the feature is switched off"
+    )
+
+
+def test_a_failed_run_says_why_and_where_to_look(open_page: Open, filled: Served) -> None:
+    page = open_page()
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
+    filled.simulator.call("faults/add", faults_to_add=[{"kind": "html", "times": 50}])
+    page.get_by_role("button", name="Sync now").click()
+    expect(page.locator("#notices")).to_contain_text("Sync failed", timeout=SLOW_MS)
+    filled.simulator.call("faults/clear")
+    expect(page.locator("#status-words")).to_have_text("The last run failed")
+    page.locator("#to-do").get_by_role("button", name="Show").click()
+    page.locator(".runs tbody tr", has_text="Failed").first.click()
+    expect(page.get_by_role("dialog").locator(".notice")).to_be_visible()
+    filled.ask(f"{API}/referrals/sync", method="POST")
+
+
+def test_health_shows_runs_weeks_sign_in_and_settings_without_secrets(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page("?view=health")
+    health = page.locator("#health")
+    _, _, listed = filled.ask(f"{API}/sync-runs?limit=40")
+    expect(health.locator(".runs tbody tr")).to_have_count(len(listed["runs"]))
+    expect(health.locator(".runs tbody tr").last).to_contain_text(
+        str(listed["runs"][-1]["inserted"])
+    )
+    _, _, counted = filled.ask(f"{API}/statistics")
+    total = sum(sum(week["by_type"].values()) for week in counted["weeks"])
+    charts = health.get_by_role("img")
+    expect(charts.first).to_have_attribute("aria-label", re.compile(f"^Bar chart: {total} "))
+    expect(charts.nth(1)).to_have_attribute("aria-label", re.compile("of the last"))
+    health.get_by_text("As a table").first.click()
+    expect(health.locator(".numbers table").first.locator("tbody tr")).to_have_count(13)
+
+    expect(health).to_contain_text("Signed in, renews itself")
+    expect(health).to_contain_text(re.compile(r"\d+ days left"))
+    expect(health).to_contain_text("Age of the refresh token: 0 of 90 days")
+    expect(health).to_contain_text("Everything compared every")
+    shown = page.content()
+    for secret in ("HUNTER_API_KEY", "HUNTER_TOKEN_CACHE_KEY", "HUNTER_DATABASE_URL"):
+        assert filled.settings[secret] not in shown
+
+    health.locator(".runs tbody tr button").last.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(listed["runs"][-1]["task_id"])
+    expect(dialog).to_contain_text(re.compile(r"outgoing: \d+"))
+
+
+def test_what_could_not_be_read_is_shown_and_tried_again(open_page: Open, filled: Served) -> None:
+    filled.simulator.state.add({"id": "c0c0c0c0-0000-4000-8000-0000000000aa", "status": 5})
+    filled.ask(f"{API}/referrals/sync", method="POST")
+    page = open_page()
+    expect(page.locator("#status-words")).to_have_text("1 referrals could not be understood")
+    page.locator("#to-do").get_by_role("button", name="Show").click()
+    quarantine = page.locator("#quarantine")
+    expect(quarantine).to_contain_text("c0c0c0c0-0000-4000-8000-0000000000aa")
+    expect(quarantine).to_contain_text("status")
+    quarantine.get_by_role("button", name="Try again now").click()
+    expect(quarantine.get_by_role("status")).to_have_text("Tried again. 1 still wait.")
+
+    filled.simulator.state.remove("c0c0c0c0-0000-4000-8000-0000000000aa")
+
+
+def test_a_shrunken_view_is_accepted_by_an_operator(open_page: Open, filled: Served) -> None:
+    before = filled.ask(f"{API}/status")[2]["counts"]["referrals"]
+    filled.simulator.state.set_visible(0.85)
+    status, _, _ = filled.ask(f"{API}/referrals/sync", method="POST", body={"mode": "full"})
+    assert status == 502
+
+    page = open_page()
+    expect(page.locator("#status-words")).to_contain_text("are no longer visible")
+    page.locator("#to-do").get_by_role("button", name="Accept…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("None is deleted")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    page.locator("#to-do").get_by_role("button", name="Accept…").click()
+    dialog.get_by_role("button", name="Accept and compare").click()
+    expect(page.get_by_text("Sync completed")).to_be_visible(timeout=SLOW_MS)
+
+    counts = filled.ask(f"{API}/status")[2]["counts"]
+    assert counts["missing"] > 0
+    assert counts["referrals"] == before
+    filled.simulator.state.set_visible(1.0)
+    filled.ask(f"{API}/referrals/sync", method="POST", body={"mode": "full"})
+
+
+def test_a_dead_sign_in_is_explained_and_another_account_needs_a_yes(
+    open_page: Open, filled: Served
+) -> None:
+    filled.simulator.call("entra/revoke", access_tokens=True)
+    filled.ask(f"{API}/referrals/sync", method="POST")
+    page = open_page()
+    expect(page.locator("#status-words")).to_have_text("Sign-in to Partner Center is needed")
+
+    before = filled.simulator.call("entra/account")
+    filled.simulator.call("entra/set_account", **(before | ANOTHER))
+    page.locator("#to-do").get_by_role("button", name="Sign in…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"another account than before: {ANOTHER['username']}",
+                                   timeout=SLOW_MS)  # fmt: skip
+    dialog.get_by_role("button", name="Use this account").click()
+    expect(dialog).to_contain_text(f"Signed in as {ANOTHER['username']}", timeout=SLOW_MS)
+    page.keyboard.press("Escape")
+    expect(page.locator("#status-words")).not_to_have_text("Sign-in to Partner Center is needed")
+    filled.ask(f"{API}/referrals/sync", method="POST", body={"mode": "full"})
+
+
+def principal(*roles: str) -> dict[str, str]:
+    """What App Service Authentication adds to a request."""
+    claims = [{"typ": "roles", "val": role} for role in roles]
+    claims.append({"typ": "name", "val": "ada@tailspin.example"})
+    said = {"auth_typ": "aad", "name_typ": "name", "role_typ": "roles", "claims": claims}
+    return {"x-ms-client-principal": base64.b64encode(json.dumps(said).encode()).decode()}
+
+
+def test_the_page_learns_its_role_from_the_server(
+    open_page: Open, filled: Served, serve_with: Callable[..., Served]
+) -> None:
+    app = serve_with(WEBSITE_AUTH_ENABLED="true")
+
+    nobody = open_page(at=app, key=False)
+    expect(nobody.locator("#status-words")).to_have_text("Sign in to see referrals")
+    login = nobody.get_by_role("link", name="Sign in").get_attribute("href")
+    assert login == "/.auth/login/aad?post_login_redirect_uri=/mini-ui/"
+    expect(nobody.locator("#referrals")).to_be_hidden()
+
+    stranger = open_page(at=app, key=False, extra_http_headers=principal())
+    expect(stranger.locator("#status-words")).to_have_text("No access")
+    expect(stranger.locator("#status-times")).to_contain_text("Referrals.Read")
+
+    reader = open_page(
+        "?view=health", at=app, key=False, extra_http_headers=principal("Referrals.Read")
+    )
+    expect(reader.locator("#who")).to_have_text("Reader · ada@tailspin.example")
+    expect(reader.locator("#health")).to_contain_text("Settings in force")
+    for word in ("Sync now", "Sign in", "Try again now", "Accept"):
+        expect(reader.get_by_role("button", name=re.compile(word))).to_have_count(0)
+    expect(reader.locator("#quarantine")).to_have_count(0)
+    refused: Any = reader.evaluate(
+        "fetch('/api/v1/partner-center/referrals/sync', {method: 'POST'}).then((a) => a.status)"
+    )
+    assert refused == 403
+    reader.get_by_role("link", name="Referrals", exact=True).click()
+    reader.locator("#rows .company").first.click()
+    expect(reader.get_by_role("dialog")).to_contain_text("Customer's people")
+
+    operator = open_page(at=app, key=False, extra_http_headers=principal("Referrals.Operate"))
+    expect(operator.get_by_role("button", name="Sync now")).to_be_enabled()
