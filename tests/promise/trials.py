@@ -38,6 +38,7 @@ class Trial(Harness):
 
     request_timeout_s: float = 1.0
     patience_s: float = 30.0
+    server_page: int = 10
     clock: Clock = field(default_factory=Clock)
 
     def client(self) -> PartnerCenterClient:
@@ -65,7 +66,7 @@ class Trial(Harness):
         """Partner Center is well again."""
         self.simulator.faults.clear()
         reset(self.simulator.behaviour)
-        self.simulator.behaviour.page_size = 10
+        self.simulator.behaviour.page_size = self.server_page
 
     def recover(self, *, runs: int = 3) -> Report:
         """Healthy runs of the timer's kind until one completes; it must not take many.
