@@ -60,3 +60,17 @@ def test_a_program_that_forgets_to_close_ends_at_once(database_url: str) -> None
     assert done.stdout == "True\n"
     assert done.stderr == ""
     assert time.monotonic() - began < 5
+
+
+def test_a_connection_that_the_server_ended_a_moment_ago_is_replaced(
+    database: Database, sql: Connection
+) -> None:
+    reader = Reader(database)
+    for _ in range(3):
+        reader.schema()
+        sql.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'partner-center-sync'"
+        )
+
+        assert reader.schema().is_current
