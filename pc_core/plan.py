@@ -99,13 +99,16 @@ def make_plan(
     *,
     rules: Rules,
     origin: Origin,
+    prepared: Mapping[str, Row] | None = None,
 ) -> PagePlan:
     """Decide for each item of a page; the counts' piles add up to the number of items.
 
     Args:
         stored: by referral_id; ids that are not in it are not stored.
+        prepared: what `prepare_rows` made of these very items beforehand, if it did.
     """
     plan = PagePlan()
+    build = _Builder(rules=rules, origin=origin, prepared=prepared or {})
     counts = plan.counts
     known = dict(stored)
     for item in items:
@@ -118,12 +121,40 @@ def make_plan(
         _count_unknown(counts, item)
         before = known.get(item.referral_id)
         if before is None:
-            after = _admit(plan, item, rules, origin)
+            after = _admit(plan, item, build)
         else:
-            after = _bring_up_to_date(plan, item, before, rules, origin)
+            after = _bring_up_to_date(plan, item, before, build)
         if after is not None:
             known[item.referral_id] = after
     return plan
+
+
+def prepare_rows(items: Sequence[Referral | Malformed], rules: Rules) -> dict[str, Row]:
+    """The rows of the items that would be admitted, by id, for a plan that comes later."""
+    return {
+        item.referral_id: build_row(item, own_domains=rules.own_domains)
+        for item in items
+        if isinstance(item, Referral) and rules.admission.skip_reason(item) is None
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Builder:
+    """Makes a plan's rows, unless they have been made already."""
+
+    rules: Rules
+    origin: Origin
+    prepared: Mapping[str, Row]
+
+    def row(self, referral: Referral) -> Row:
+        row = self.prepared.get(referral.referral_id)
+        # The same referral may stand on a page twice, with different content.
+        if row is None or row.raw_data is not referral.raw:
+            row = build_row(referral, own_domains=self.rules.own_domains)
+        most = self.origin.fetched_ticks
+        if row.pc_updated_ticks is not None and row.pc_updated_ticks > most:
+            return msgspec.structs.replace(row, pc_updated_ticks=most)
+        return row
 
 
 def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
@@ -136,14 +167,15 @@ def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
     plan.counts.quarantined += 1
 
 
-def _admit(plan: PagePlan, referral: Referral, rules: Rules, origin: Origin) -> StoredRow | None:
+def _admit(plan: PagePlan, referral: Referral, build: _Builder) -> StoredRow | None:
+    rules, origin = build.rules, build.origin
     reason = rules.admission.skip_reason(referral)
     if reason is None and rules.tombstones.covers_id(referral.referral_id):
         reason = "erased"
     if reason is not None:
         _skip(plan.counts, reason)
         return None
-    row = _row(referral, rules, origin)
+    row = build.row(referral)
     if rules.tombstones.covers_domain(row.domain):
         _skip(plan.counts, "erased")
         return None
@@ -155,9 +187,9 @@ def _admit(plan: PagePlan, referral: Referral, rules: Rules, origin: Origin) -> 
 
 
 def _bring_up_to_date(
-    plan: PagePlan, referral: Referral, before: StoredRow, rules: Rules, origin: Origin
+    plan: PagePlan, referral: Referral, before: StoredRow, build: _Builder
 ) -> StoredRow | None:
-    counts = plan.counts
+    counts, origin = plan.counts, build.origin
     if before.missing and origin.kind == "live":
         plan.reappeared.add(referral.referral_id)
     older = _is_older(referral, before, origin)
@@ -171,7 +203,7 @@ def _bring_up_to_date(
             counts.unchanged += 1
         _count_domain(counts, before.has_domain)
         return None
-    row = _row(referral, rules, origin)
+    row = build.row(referral)
     if row.pc_updated_ticks is None:
         # Undated content wins by being fetched later, but must not open the door to older content.
         row = msgspec.structs.replace(row, pc_updated_ticks=before.updated_ticks)
@@ -199,13 +231,6 @@ def _is_older(referral: Referral, before: StoredRow, origin: Origin) -> bool:
     if origin.kind == "replay":
         return ticks <= before.updated_ticks
     return ticks < before.updated_ticks
-
-
-def _row(referral: Referral, rules: Rules, origin: Origin) -> Row:
-    row = build_row(referral, own_domains=rules.own_domains)
-    if row.pc_updated_ticks is not None and row.pc_updated_ticks > origin.fetched_ticks:
-        return msgspec.structs.replace(row, pc_updated_ticks=origin.fetched_ticks)
-    return row
 
 
 def _as_stored(row: Row) -> StoredRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -22,11 +22,12 @@ from pc_core.errors import (
     PartnerCenterSyncError,
     RowRefused,
 )
-from pc_core.plan import Origin, PagePlan, Rules, make_plan
+from pc_core.plan import Origin, PagePlan, Rules, make_plan, prepare_rows
 from pc_core.ports import FetchedPage, Lease, PartnerCenter, Store, Walk
 from pc_core.progress import SweepReason, SyncState, from_ticks, to_ticks
 from pc_core.referral import Malformed, Referral, parse, set_aside
 from pc_core.report import Report
+from pc_core.row import Row
 
 _DATE_GRAIN = timedelta(seconds=1)
 """A Date header is cut to the second: what it names may be nearly a second past it."""
@@ -38,12 +39,17 @@ aside would make it look like success."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A fetched page, understood."""
+    """A fetched page, understood.
+
+    Attributes:
+        rows: of its items, where they were built beforehand because most will be written.
+    """
 
     items: list[Referral | Malformed]
     next_link: str | None
     served_at: datetime | None
     fetched_at: datetime
+    rows: Mapping[str, Row] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -134,8 +140,18 @@ class Run:
         return _understand(self.partner_center.next_page(link, budget=self.budget))
 
     def fetch_ahead(self, link: str) -> Future[Page]:
-        """Begin to fetch a page while the one before it is being saved."""
-        return self._ahead.submit(copy_context().run, self.next_page, link)
+        """Begin to fetch a page while the one before it is being saved.
+
+        A sweep that is expected to write most of what it meets has the rows built meanwhile, too:
+        the database is what takes longest then, and should not wait for them.
+        """
+        sweep = self.state.sweep
+        fetch = self._next_page_with_rows if sweep and sweep.drift_ticks is None else self.next_page
+        return self._ahead.submit(copy_context().run, fetch, link)
+
+    def _next_page_with_rows(self, link: str) -> Page:
+        page = self.next_page(link)
+        return replace(page, rows=prepare_rows(page.items, self.rules))
 
     def ask_by_id(self, referral_id: str) -> Page | None:
         """Fetch one referral; None if Partner Center does not know it (any more)."""
@@ -177,7 +193,7 @@ class Run:
         stored = self.store.stored_rows(set(page.ids))
         refused_rows = 0
         while True:
-            plan = make_plan(items, stored, rules=self.rules, origin=origin)
+            plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=page.rows)
             if asked_for is not None:
                 plan.seen.add(asked_for)
             report = self._counted(plan)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pc_core.admission import Admission
 from pc_core.erasure import Tombstones, tombstone
-from pc_core.plan import Origin, PagePlan, Rules, StoredRow, make_plan
+from pc_core.plan import Origin, PagePlan, Rules, StoredRow, make_plan, prepare_rows
 from pc_core.progress import to_ticks
 from pc_core.referral import Malformed, Referral, parse
 
@@ -346,3 +346,22 @@ def test_the_same_page_again_has_nothing_to_write(page: list[Referral | Malforme
     again = plan_of(*settled, stored_rows=now_stored)
 
     assert not again.writes_rows
+
+
+def test_rows_prepared_beforehand_are_the_ones_that_the_plan_would_build() -> None:
+    items = [referral("r-1"), referral("r-2", direction="Outgoing"), item("r-3", name=7)]
+
+    prepared = prepare_rows(items, RULES)
+
+    assert list(prepared) == ["r-1"]
+    with_rows = make_plan(items, {}, rules=RULES, origin=LIVE, prepared=prepared)
+    assert with_rows.inserts["r-1"] is prepared["r-1"]
+    assert with_rows == plan_of(*items)
+
+
+def test_a_row_prepared_from_other_content_is_built_anew() -> None:
+    first, second = referral("r-1", name="Before"), referral("r-1", name="After")
+
+    plan = make_plan([second], {}, rules=RULES, origin=LIVE, prepared=prepare_rows([first], RULES))
+
+    assert plan.inserts["r-1"].name == "After"
