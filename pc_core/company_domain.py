@@ -351,14 +351,39 @@ def _has_listed_suffix(domain: str) -> bool:
 def _suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
-    return PublicSuffixList()
+    return PublicSuffixList(_suffix_lines(), accept_encoded_idn=False)
 
 
 @cache
 def _registry_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
-    return PublicSuffixList(only_icann=True)
+    return PublicSuffixList(_suffix_lines(), accept_encoded_idn=False, only_icann=True)
+
+
+def _suffix_lines() -> list[str]:
+    """The list with an encoded line after each that is not ASCII.
+
+    That is what the package makes of it, too, only that it prepares and encodes every line as if
+    somebody had typed it, which takes most of its time. The list's own names are in normal form.
+    """
+    from pathlib import Path
+
+    from publicsuffixlist import PSLFILE
+
+    lines: list[str] = []
+    for line in Path(PSLFILE).read_text(encoding="utf-8").splitlines():
+        lines.append(line)
+        if not line.isascii() and not line.startswith("//"):
+            lines.append(".".join([_encode_label(label) for label in line.split(".")]))
+    return lines
+
+
+def _encode_label(label: str) -> str:
+    if label.isascii():
+        return label
+    sign = "!" if label.startswith("!") else ""
+    return f"{sign}xn--{label.removeprefix('!').encode('punycode').decode('ascii')}"
 
 
 @cache

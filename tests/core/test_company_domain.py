@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from publicsuffixlist import PublicSuffixList
 
+from pc_core import company_domain
 from pc_core.company_domain import (
     CompanyDomain,
     find_company_domain,
@@ -351,3 +353,10 @@ def test_no_text_makes_it_stumble(email: str, external_id: str, website: str) ->
     found = find(email, ids=(("External", external_id),), websites=(website,))
 
     assert found.domain is None or found.domain.isascii()
+
+
+def test_the_suffixes_are_those_that_the_package_makes_of_its_list() -> None:
+    whole, registries = PublicSuffixList(), PublicSuffixList(only_icann=True)
+
+    assert company_domain._suffixes()._publicsuffix == whole._publicsuffix
+    assert company_domain._registry_suffixes()._publicsuffix == registries._publicsuffix
