@@ -7,7 +7,11 @@ from types import ModuleType
 from tests.infra.templates import INFRA
 
 
-def _load(name: str) -> ModuleType:
+def load(name: str) -> ModuleType:
+    """A hook or a module beside it, from its file."""
+    hooks = str(INFRA / "hooks")
+    if hooks not in sys.path:
+        sys.path.append(hooks)
     spec = importlib.util.spec_from_file_location(name, INFRA / "hooks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -17,4 +21,4 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-windows = _load("windows")
+windows = load("windows")

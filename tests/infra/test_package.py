@@ -1,0 +1,114 @@
+"""The package: built for Azure's platform, looked over, unpacked, and one sync from it alone."""
+
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dev.simulator import Simulator
+from pc_core.wiring import App
+from tests.commands.conftest import app, settings, signed_in
+from tests.infra.conftest import CLONE
+from tests.infra.windows import load
+
+__all__ = ["app", "settings", "signed_in"]
+
+INGREDIENTS = (
+    "function_app.py",
+    "host.json",
+    "requirements.txt",
+    ".funcignore",
+    "README.md",
+    "pc_core",
+    "infra/hooks",
+    "dev/constraints.txt",
+)
+HOOK = "infra/hooks/prepackage.py"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the package is made from, with the packages for Azure brought into it."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in INGREDIENTS:
+        source, target = CLONE / name, copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    (copy / "local.settings.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, HOOK], cwd=copy, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Packages for Azure" in done.stdout
+    return copy
+
+
+@pytest.fixture(scope="module")
+def unpacked(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What azd would publish (all that .funcignore does not name), zipped and unzipped."""
+    ignored = [line.rstrip("/") for line in (project / ".funcignore").read_text().split()]
+    folder = tmp_path_factory.mktemp("package")
+    with zipfile.ZipFile(folder / "package.zip", "w") as package:
+        for file in sorted(project.rglob("*")):
+            parts = file.relative_to(project).parts
+            if file.is_file() and not any(
+                fnmatch.fnmatch(part, pattern) for part in parts for pattern in ignored
+            ):
+                package.write(file, Path(*parts))
+    with zipfile.ZipFile(folder / "package.zip") as package:
+        package.extractall(folder / "wwwroot")
+    return folder / "wwwroot"
+
+
+def test_the_package_holds_the_app_and_its_packages_and_nothing_else(unpacked: Path) -> None:
+    assert {path.name for path in unpacked.iterdir()} == {
+        ".python_packages",
+        "function_app.py",
+        "host.json",
+        "pc_core",
+        "requirements.txt",
+    }
+
+
+def test_one_sync_runs_from_the_package_alone(
+    unpacked: Path,
+    settings: dict[str, str],
+    signed_in: App,
+    simulator: Simulator,
+) -> None:
+    packages = unpacked / ".python_packages" / "lib" / "site-packages"
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "pc_core", "sync", "--json"],
+        cwd=unpacked,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(packages), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["fetched"] > 0
+
+
+def test_packages_for_another_platform_are_refused(project: Path) -> None:
+    prepackage = load("prepackage")
+    packages = project / ".python_packages" / "lib" / "site-packages"
+    assert prepackage.foreign_files(packages) == []
+    intruder = packages / "msgspec" / "_core.cpython-312-x86_64-linux-gnu.so"
+    intruder.touch()
+
+    found = prepackage.foreign_files(packages)
+
+    intruder.unlink()
+    assert found == ["msgspec/_core.cpython-312-x86_64-linux-gnu.so"]
