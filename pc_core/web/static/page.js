@@ -34,6 +34,7 @@ async function refresh() {
   const answer = await call("status");
   clearTimeout(wakes);
   waking = false;
+  document.body.classList.remove("pending");
   if (answer.ok) accept(answer.body);
   else if (answer.status === 401 || answer.status === 403) refused(answer);
   else door = { level: "failing", words: answer.status ? text("unavailable") : text("unreachable"), hint: answer.status ? answer.body.detail || answer.body.code : text("unreachable_hint") };
