@@ -202,15 +202,14 @@ def _complete(run: Run) -> None:
         shrank_unseen=None,
         shrank_present=None,
     )
+    report = replace(run.tallied(), sweep_completed_at=now)
     if state.order_verdict != "proven":
         # It stood in for a head that could not be relied on: everything has been read.
         state = replace(state, last_success_at=now)
-        run.head_completed()
-    run.report.counts.marked_missing += run.store.mark_missing(
-        run.lease, state=state, report=run.tallied()
-    )
-    run.state = state
-    run.sweep_completed()
+        report = replace(report, head_completed_at=now)
+    marked = run.store.mark_missing(run.lease, state=state, report=report)
+    run.state, run.report = state, report
+    run.report.counts.marked_missing += marked
     events.emit("partner_center_sweep_completed", reason=sweep.reason, pages=sweep.pages)
     if sweep.again:
         run.open_sweep("order_unproven", state=state)

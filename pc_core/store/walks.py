@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 
 from pc_core.ports import Lease, Unseen, Walk
 from pc_core.progress import SyncState, from_ticks
-from pc_core.report import Report
+from pc_core.report import Counts, Report
 from pc_core.store import lease as leases
 from pc_core.store import runs, state
 from pc_core.store.batch import Batch, reading
@@ -82,7 +83,7 @@ def note_gone(database: Database, lease: Lease, ids: Collection[str]) -> None:
 
 
 def mark_missing(database: Database, lease: Lease, *, after: SyncState, report: Report) -> int:
-    """End the sweep; returns how many rows were newly marked."""
+    """End the sweep; returns how many rows were newly marked, and counts them in the run's row."""
     with database.connection() as connection:
         batch = Batch(connection)
         batch.begin(patient=True)
@@ -90,9 +91,13 @@ def mark_missing(database: Database, lease: Lease, *, after: SyncState, report: 
         _check_or_roll_back(batch, lease)
         batch.add(_SQL["mark_missing"], {"task_id": report.task_id})
         batch.add(_SQL["forget"], {"walks": _json(("sweep",))})
-        runs.add_save(batch, report)
+        marked = int(batch.send()[0][0][0])
+        counts = Counts(marked_missing=marked)
+        counts.add(report.counts)
+        runs.add_save(batch, replace(report, counts=counts))
         batch.commit()
-        return int(batch.send()[0][0][0])
+        batch.send()
+    return marked
 
 
 def _check_or_roll_back(batch: Batch, lease: Lease) -> None:
