@@ -11,6 +11,16 @@ from dev.deploy.hooks import cloud, database, preprovision
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
 """Microsoft Partner, the audience of the referrals API."""
 
+PROVIDERS = (
+    "Microsoft.DBforPostgreSQL",
+    "Microsoft.Insights",
+    "Microsoft.KeyVault",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.OperationalInsights",
+    "Microsoft.Storage",
+    "Microsoft.Web",
+)
+
 DEFAULT_SKU = "Standard_B1ms"
 
 
@@ -81,6 +91,22 @@ def _region(_: Environment) -> str:
     return f"{location} offers Flex Consumption and {size}"
 
 
+def _providers(_: Environment) -> str:
+    registered = cloud.az(
+        "provider", "list", "--query", "[?registrationState=='Registered'].namespace"
+    )
+    needed = set(PROVIDERS)
+    if os.environ.get("PRIVATE_NETWORK", "").lower() == "true":
+        needed |= {"Microsoft.App", "Microsoft.Network"}
+    missing = sorted(needed - set(registered or []))
+    if missing:
+        raise cloud.HookError(
+            f"not registered in this subscription: {', '.join(missing)}; "
+            f"`az provider register --namespace {missing[0]}`"
+        )
+    return "all registered"
+
+
 def _schema(environment: Environment) -> str:
     if not environment.is_deployed:
         return "no database yet"
@@ -106,5 +132,6 @@ _CHECKS: dict[str, Callable[[Environment], str]] = {
     "settings": _settings,
     "registration": _registration,
     "region": _region,
+    "providers": _providers,
     "schema": _schema,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,12 @@ from pathlib import Path
 from dev.deploy import backup, check, release, smoke
 from dev.deploy.environment import Environment, confirm
 from dev.deploy.hooks import cloud, database
+from dev.folders import CLONE
+
+DATABASE_COMMANDS = ("erase", "import-earlier", "migrate", "status")
+"""Commands of pc_core that need nothing but the database."""
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 
 SMOKE_LOOKS_BACK = timedelta(minutes=30)
 
@@ -48,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     releasing = add("release", "Check, back up, provision, deploy and try it.", changes=True)
     releasing.add_argument("--to", type=Path, default=Path("backups"), metavar="FOLDER")
     add("smoke", "Try the deployed app, a sync included.", changes=False)
+    own = add("run", "Run a command of pc_core on this environment's database.", changes=True)
+    own.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="-- COMMAND",
+        help=f"one of {', '.join(DATABASE_COMMANDS)}, with its own arguments",
+    )
     back = add("rollback", "Deploy the package before this one.", changes=True)
     back.add_argument("--to", type=Path, metavar="FILE", help="this package instead")
     return parser
@@ -60,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         environment = Environment.load(
             options.environment, dry_run=getattr(options, "dry_run", False)
         )
-        if hasattr(options, "confirm"):
+        if hasattr(options, "confirm") and not _only_looks(options):
             confirm(environment, options.confirm)
         _run(environment, options)
     except cloud.HookError as error:
@@ -90,8 +105,52 @@ def _run(environment: Environment, options: argparse.Namespace) -> None:
             )
         case "smoke":
             _smoke(backup.utc_now() - SMOKE_LOOKS_BACK)
+        case "run":
+            _run_own(environment, _own_arguments(options))
         case "rollback":
             release.roll_back(environment, smoke=_smoke, now=backup.utc_now, to=options.to)
+
+
+def _own_arguments(options: argparse.Namespace) -> list[str]:
+    given = [each for each in options.arguments if each != "--"]
+    if not given or given[0] not in DATABASE_COMMANDS:
+        raise cloud.HookError(f"Name one of {', '.join(DATABASE_COMMANDS)} after --.")
+    return given
+
+
+def _only_looks(options: argparse.Namespace) -> bool:
+    if options.command != "run":
+        return False
+    command, *rest = _own_arguments(options)
+    return (
+        command == "status"
+        or (command == "erase" and "--yes" not in rest)
+        or (command == "migrate" and "--status" in rest)
+        or (command == "import-earlier" and "--dry-run" in rest)
+    )
+
+
+def _run_own(environment: Environment, arguments: Sequence[str]) -> None:
+    if environment.dry_run:
+        cloud.say(f"Would run: python -m pc_core {' '.join(arguments)}")
+        return
+    with _database() as url:
+        own = {
+            "HUNTER_DATABASE_URL": url,
+            # The sync itself must not run from here.
+            "HUNTER_PARTNER_CENTER_ENABLED": "false",
+            # Named because settings ask for them; these commands sign in nowhere.
+            "HUNTER_PARTNER_CENTER_CLIENT_ID": _NOBODY,
+            "HUNTER_PARTNER_CENTER_TENANT_ID": _NOBODY,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "pc_core", *arguments],
+            cwd=CLONE,
+            env={**os.environ, **own},
+            check=False,
+        )
+    if done.returncode != 0:
+        raise cloud.HookError(f"`pc_core {arguments[0]}` ended with {done.returncode}.")
 
 
 def _smoke(since: datetime) -> None:

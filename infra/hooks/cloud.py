@@ -121,6 +121,33 @@ def az_once_allowed(*command: str) -> Any:
             time.sleep(15)
 
 
+def az_when_it_has_spread(*command: str) -> Any:
+    """Run az again while Entra ID does not know everywhere what was made a moment ago.
+
+    Raises:
+        HookError: as `az`; or still unknown after about a minute.
+    """
+    for attempt in range(7):
+        try:
+            return az(*command)
+        except HookError as error:
+            unknown = any(word in str(error) for word in ("does not exist", "ResourceNotFound"))
+            if not unknown or attempt == 6:
+                raise
+            time.sleep(float(os.environ.get("SPREAD_WAIT_S", "10")))
+    return None
+
+
+def ensure_service_principal(client_id: str) -> None:
+    """Let the tenant know a registration as an enterprise application.
+
+    Raises:
+        HookError: as `az`.
+    """
+    if not az("ad", "sp", "list", "--filter", f"appId eq '{client_id}'"):
+        az_when_it_has_spread("ad", "sp", "create", "--id", client_id)
+
+
 def azd_set(name: str, value: str) -> None:
     """Put a value into the azd environment, where there is an azd.
 

@@ -6,10 +6,25 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cloud
 from register_partner_center import find_registration
 
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+"""The application id of the Azure CLI in every tenant; so the runbook's curl gets its token."""
+
+GRAPH = "https://graph.microsoft.com/v1.0/applications(appId='{client_id}')"
+
+# The ids are ours: they name scope and roles within this one registration.
+SCOPE = {
+    "id": "f7a8c6d5-3b0e-4d39-8f51-2d6a4c9b7e30",
+    "value": "user_impersonation",
+    "type": "User",
+    "isEnabled": True,
+    "adminConsentDisplayName": "Use the Partner Center sync",
+    "adminConsentDescription": "Call the app as the signed-in user, with the user's roles.",
+}
 ROLES = (
     {
         "id": "6c1b6a0e-7d0f-4a39-9a43-0f5c3a1c2b71",
@@ -30,6 +45,28 @@ ROLES = (
 )
 
 
+def change(client_id: str, content: dict[str, Any]) -> None:
+    """Change the registration by Microsoft Graph.
+
+    Raises:
+        HookError: it was refused.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        body = Path(folder, "body.json")
+        body.write_text(json.dumps(content), encoding="utf-8")
+        cloud.az_when_it_has_spread(
+            "rest",
+            "--method",
+            "PATCH",
+            "--uri",
+            GRAPH.format(client_id=client_id),
+            "--headers",
+            "Content-Type=application/json",
+            "--body",
+            f"@{body}",
+        )
+
+
 def main() -> None:
     """Make the registration or complete it, and remember its id in the azd environment."""
     parser = cloud.arguments(__doc__)
@@ -39,44 +76,35 @@ def main() -> None:
     if options.dry_run:
         cloud.say(f"Would make the registration {options.name}, unless it is there: one tenant,")
         cloud.say(f"ID tokens, redirect {redirect},")
+        cloud.say("a scope that the Azure CLI may use,")
         cloud.say("roles Referrals.Read and Referrals.Operate, assignment required.")
         cloud.say("Would set AUTH_CLIENT_ID; `azd provision` then turns the sign-in on.")
         return
     found = find_registration(options.name)
-    with tempfile.TemporaryDirectory() as folder:
-        roles = Path(folder, "roles.json")
-        roles.write_text(json.dumps(ROLES), encoding="utf-8")
-        if found is None:
-            found = dict(
-                cloud.az(
-                    "ad",
-                    "app",
-                    "create",
-                    "--display-name",
-                    options.name,
-                    "--sign-in-audience",
-                    "AzureADMyOrg",
-                )
-            )
-        client_id = str(found["appId"])
-        cloud.az(
-            "ad",
-            "app",
-            "update",
-            "--id",
-            client_id,
-            "--enable-id-token-issuance",
-            "true",
-            "--web-redirect-uris",
-            redirect,
-            "--identifier-uris",
-            f"api://{client_id}",
-            "--app-roles",
-            f"@{roles}",
-        )
-    if not cloud.az("ad", "sp", "list", "--filter", f"appId eq '{client_id}'"):
-        cloud.az("ad", "sp", "create", "--id", client_id)
-    cloud.az("ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true")
+    if found is None:
+        create = ("--display-name", options.name, "--sign-in-audience", "AzureADMyOrg")
+        found = dict(cloud.az("ad", "app", "create", *create))
+    client_id = str(found["appId"])
+    api = {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [SCOPE]}
+    change(
+        client_id,
+        {
+            "identifierUris": [f"api://{client_id}"],
+            "web": {
+                "redirectUris": [redirect],
+                "implicitGrantSettings": {"enableIdTokenIssuance": True},
+            },
+            "appRoles": ROLES,
+            "api": api,
+        },
+    )
+    # Only a scope that is there already can be granted beforehand.
+    known = [{"appId": AZURE_CLI, "delegatedPermissionIds": [SCOPE["id"]]}]
+    change(client_id, {"api": {**api, "preAuthorizedApplications": known}})
+    cloud.ensure_service_principal(client_id)
+    cloud.az_when_it_has_spread(
+        "ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true"
+    )
     cloud.say(f"Registration {options.name}: {client_id}.")
     cloud.say("Assign the roles to people under Enterprise applications, then `azd provision`.")
     cloud.azd_set("AUTH_CLIENT_ID", client_id)

@@ -33,6 +33,7 @@ EMPTY: dict[str, Any] = {
     "deploy_fails": False,
     "answers": {},
     "fire_timer": [],
+    "unknown_for": 0,
     "token": TOKEN,
 }
 

@@ -82,11 +82,21 @@ def applications(state: dict[str, Any], arguments: list[str]) -> Any:
                     "resourceAccess": [{"id": permission, "type": "Scope"}],
                 }
             )
-        case ["app", "update"]:
-            app = next(app for app in apps if app["appId"] == option(arguments, "--id"))
-            for roles in options(arguments, "--app-roles"):
-                app["appRoles"] = json.loads(Path(roles[1:]).read_text(encoding="utf-8"))
     return None
+
+
+def graph(state: dict[str, Any], client_id: str, body: str) -> None:
+    if state["unknown_for"] > 0:
+        state["unknown_for"] -= 1
+        STATE.write_text(json.dumps(state), encoding="utf-8")
+        sys.exit("Resource 'x' does not exist or one of its queried references is not present.")
+    app = next(app for app in state["apps"] if app["appId"] == client_id)
+    wanted = json.loads(Path(body[1:]).read_text(encoding="utf-8"))
+    for client in wanted["api"].get("preAuthorizedApplications", []):
+        known = {scope["id"] for scope in app.get("api", {}).get("oauth2PermissionScopes", [])}
+        if not set(client["delegatedPermissionIds"]) <= known:
+            sys.exit("(Bad Request) Property api.preAuthorizedApplications is invalid.")
+    app.update(wanted)
 
 
 def fire_timer(url: str, key: str) -> None:
@@ -105,6 +115,9 @@ def az(state: dict[str, Any], arguments: list[str]) -> Any:
         if " ".join(arguments).startswith(prefix):
             return answer
     match arguments[0]:
+        case "rest":
+            client_id = re.findall(r"appId='([^']+)'", option(arguments, "--uri"))[0]
+            return graph(state, client_id, option(arguments, "--body"))
         case "keyvault":
             return keyvault(state, arguments)
         case "postgres":

@@ -37,6 +37,15 @@ ANSWERS: dict[str, Any] = {
         "requiredResourceAccess": [{"resourceAppId": PARTNER_API}],
     },
     "ad app permission list-grants": [{"consentType": "AllPrincipals"}],
+    "provider list": [
+        "Microsoft.DBforPostgreSQL",
+        "Microsoft.Insights",
+        "Microsoft.KeyVault",
+        "Microsoft.ManagedIdentity",
+        "Microsoft.OperationalInsights",
+        "Microsoft.Storage",
+        "Microsoft.Web",
+    ],
     "functionapp list-flexconsumption-locations": ["West Europe"],
     "postgres flexible-server list-skus": [{"name": "Standard_B1ms"}],
 }
@@ -179,6 +188,41 @@ def test_backup_and_restore_work_for_an_administrator_who_is_no_superuser(
         assert owner == ("partner_center_owner",)
 
 
+@pytest.mark.needs_tls_postgres
+def test_the_apps_commands_run_on_the_environments_database(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    there = azure_postgres.environ
+
+    current = deploy("run", "--", "migrate", "--status", **there)
+    looked = deploy("run", "--", "erase", "--domain", "customer.example", **there)
+    unconfirmed = deploy("run", "--", "erase", "--domain", "customer.example", "--yes", **there)
+    erased = deploy(
+        "run",
+        "--confirm",
+        "test-deploy",
+        "--",
+        "erase",
+        "--domain",
+        "customer.example",
+        "--yes",
+        **there,
+    )
+
+    assert (current.code, looked.code, unconfirmed.code, erased.code) == (0, 0, 1, 0), erased.err
+    assert "Would erase" in looked.out
+    assert "Erased" in erased.out
+    assert cloud.state["rules"] == {}
+
+
+def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done]) -> None:
+    done = deploy("run", "--confirm", "test-deploy", "--", "sync")
+
+    assert done.code == 1
+    assert "Name one of" in done.err
+
+
 # Release and rollback
 
 
@@ -214,6 +258,8 @@ def test_a_dry_run_names_every_step_and_takes_none(
         ({"ad app permission list-grants": []}, {}, "has not consented"),
         ({"functionapp list-flexconsumption-locations": ["Moon"]}, {}, "not offered in westeurope"),
         ({"postgres flexible-server list-skus": []}, {}, "Standard_B1ms is not offered"),
+        ({"provider list": ["Microsoft.Web"]}, {}, "az provider register"),
+        ({}, {"PRIVATE_NETWORK": "true"}, "Microsoft.App"),
         ({}, {"ALERT_EMAIL": ""}, "ALERT_EMAIL"),
         ({}, {"HUNTER_PARTNER_CENTER_CLIENT_ID": ""}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
     ],

@@ -167,12 +167,19 @@ def test_a_tenant_without_partner_center_is_told_so(cloud: Cloud) -> None:
 
 def test_registering_the_page_twice_makes_one_registration_with_both_roles(cloud: Cloud) -> None:
     url = "https://func-test.azurewebsites.net"
+    cloud.set(unknown_for=2)
 
-    outcomes = [cloud.run("infra/hooks/register_page_sign_in.py", APP_URL=url) for _ in range(2)]
+    outcomes = [
+        cloud.run("infra/hooks/register_page_sign_in.py", APP_URL=url, SPREAD_WAIT_S="0")
+        for _ in range(2)
+    ]
 
     assert [done.code for done in outcomes] == [0, 0], outcomes[0].err
     [app] = cloud.state["apps"]
     assert [role["value"] for role in app["appRoles"]] == ["Referrals.Read", "Referrals.Operate"]
+    assert app["web"]["redirectUris"] == [f"{url}/.auth/login/aad/callback"]
+    assert app["api"]["requestedAccessTokenVersion"] == 2
+    assert len(app["api"]["preAuthorizedApplications"]) == 1
     assert cloud.state["principals"] == [app["appId"]]
     assert cloud.state["environment"] == {"AUTH_CLIENT_ID": app["appId"]}
 
