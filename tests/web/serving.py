@@ -15,6 +15,7 @@ from pc_core.report import Counts, Report, RunState
 from pc_core.sign_in import PendingSignIn, SignInProgress
 from pc_core.store import (
     Change,
+    Company,
     ForeignCursor,
     QuarantineItem,
     QuarantinePage,
@@ -24,6 +25,8 @@ from pc_core.store import (
     ReferralSummary,
     RunPage,
     Sort,
+    Statistics,
+    Week,
 )
 from pc_core.web.door import answer_request
 from pc_core.web.exchange import Answer, Request, Route
@@ -125,6 +128,28 @@ class MemoryReader:
                     raw_data={"id": referral_id, "futureField": [1, None]},
                 )
         return None
+
+    def get_company(self, domain: str) -> Company | None:
+        rows = [row for row in self.rows if row.domain == domain]
+        if not rows:
+            return None
+        return Company(
+            domain=domain,
+            company_name=rows[0].company_name,
+            referral_count=len(rows),
+            co_sell_count=len(rows),
+            marketplace_count=0,
+            solution_provider_count=0,
+            other_count=0,
+            open_count=len(rows),
+            open_value={"EUR": Decimal("48500.75"), "": Decimal(7)},
+            newest_updated_at=NOW,
+            first_seen_at=NOW,
+        )
+
+    def statistics(self, now: datetime) -> Statistics:
+        week = Week(begins_on=now.date(), by_type={"co-sell": 2, "": 1})
+        return Statistics(weeks=[week], by_country={"TR": 3})
 
     def list_runs(self, *, cursor: str | None = None, limit: int = 20) -> RunPage:
         if cursor is not None:

@@ -70,6 +70,7 @@ def test_the_described_parameters_are_those_that_are_known(route: Route) -> None
         "task_id": TASK_ID,
         "referral_id": summary(0).referral_id,
         "id": "abcdefgh1234",
+        "domain": "xn--ay-3ia.example",
     }
     answer = ask(MemoryApp(), route, query={"unheard_of": "1"}, **placeholders)
     if route.path.startswith("healthz"):
@@ -137,6 +138,14 @@ def some_answers() -> list[tuple[Route, Answer]]:
             ),
         ),
         (referral_routes.DETAIL, ask(app, referral_routes.DETAIL, referral_id="x")),
+        (referral_routes.ATTENTION, ask(app, referral_routes.ATTENTION)),
+        (referral_routes.ATTENTION, ask(empty, referral_routes.ATTENTION)),
+        (referral_routes.STATISTICS, ask(app, referral_routes.STATISTICS)),
+        (
+            referral_routes.COMPANY,
+            ask(app, referral_routes.COMPANY, domain="xn--ay-3ia.example"),
+        ),
+        (referral_routes.COMPANY, ask(app, referral_routes.COMPANY, domain="none.example")),
         (run_routes.RUNS, ask(app, run_routes.RUNS)),
         (run_routes.RUN, ask(app, run_routes.RUN, task_id=TASK_ID)),
         (run_routes.RUN, ask(empty, run_routes.RUN, task_id=TASK_ID)),

@@ -1,3 +1,4 @@
+import gzip
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -36,6 +37,9 @@ def test_the_page_runs_nothing_but_its_own_files() -> None:
     assert "unsafe" not in policy
 
 
+OWN = ("/mini-ui/", "#", "?")
+
+
 def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
     class Look(HTMLParser):
         found: list[str] = []  # noqa: RUF012 - lives for one test
@@ -44,7 +48,7 @@ def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
             for name, value in attrs:
                 if name.startswith("on") or name == "style":
                     self.found.append(f"{tag} {name}")
-                if name in ("src", "href") and not (value or "").startswith("/mini-ui/"):
+                if name in ("src", "href") and not (value or "").startswith(OWN):
                     self.found.append(f"{tag} {value}")
             if tag in ("style", "base", "iframe", "form"):
                 self.found.append(tag)
@@ -85,6 +89,29 @@ def test_what_a_browser_has_already_is_not_sent_again() -> None:
         again = get(if_none_match=known)
         assert (again.status, again.body) == (304, b"")
     assert get(if_none_match='"other"').status == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000", False),
+        ("br", False),
+        ("", False),
+    ],
+)
+def test_files_are_packed_for_who_takes_it(accepted: str, packed: bool) -> None:
+    plain, answer = get(), get(accept_encoding=accepted)
+    assert ("Content-Encoding" in answer.headers) is packed
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    if packed:
+        assert gzip.decompress(answer.body) == plain.body
+        assert answer.headers["ETag"] != plain.headers["ETag"]
+    again = get(accept_encoding=accepted, if_none_match=answer.headers["ETag"])
+    assert (again.status, again.body) == (304, b"")
 
 
 def test_a_file_under_an_old_version_is_served_and_not_kept() -> None:

@@ -61,7 +61,7 @@ def crowded(served: Served) -> Served:
     with psycopg.connect(served.database_url, autocommit=True) as connection:
         connection.execute(FILL, {"rows": ROWS, "names": NAMES})
         connection.execute("VACUUM ANALYZE partner_center_referrals")
-        [count] = connection.execute("SELECT count(*) FROM partner_center_referrals").fetchone()
+        [(count,)] = connection.execute("SELECT count(*) FROM partner_center_referrals").fetchall()
     assert count == ROWS
     return served
 

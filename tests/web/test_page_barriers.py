@@ -173,7 +173,8 @@ def test_a_first_visit_is_small_quick_and_steady(open_page: Open, filled: Served
     client.send("Network.setCacheDisabled", {"cacheDisabled": True})
     page.add_init_script(
         "window.shifts = 0; new PerformanceObserver((list) => {"
-        " for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifts += one.value; })"
+        " for (const one of list.getEntries())"
+        " if (!one.hadRecentInput) window.shifts += one.value; })"
         ".observe({type: 'layout-shift', buffered: true});"
         "window.slow = 0; new PerformanceObserver((list) => {"
         " for (const one of list.getEntries()) window.slow += Math.max(0, one.duration - 50); })"

@@ -431,7 +431,7 @@ def test_text_from_strangers_stays_text_from_partner_center_to_the_page(
     kept = {"id", "eTag", "createdDateTime", "updatedDateTime", "expirationDateTime", "direction",
             "acceptedDateTime", "closedDateTime", "organizationId", "status", "target",
             "organizationName"}  # fmt: skip
-    changes = {
+    changes: dict[str, Any] = {
         name: hostile(value) if value else HOSTILE
         for name, value in wire.items()
         if name not in kept and (isinstance(value, str | dict) or name == "name")

@@ -11,6 +11,7 @@ from pc_core.report import Failure, FailureKind, RunState
 from pc_core.sign_in import SignInProgress
 from pc_core.store import QuarantineItem, ReferralFilter, Sort
 from pc_core.web import quarantine_routes, referral_routes, run_routes, sign_in_routes, sync_routes
+from pc_core.web.deal_details import deal_details
 from pc_core.web.referral_routes import CSV_COLUMNS, ROWS_PER_PART
 from tests.web.serving import NOW, TASK_ID, MemoryApp, MemoryReader, ask, read, report, summary
 
@@ -328,3 +329,71 @@ def test_an_id_that_is_none_never_reaches_the_storage() -> None:
     app = MemoryApp()
     assert ask(app, sign_in_routes.POLL, id="../../token-cache").status == 400
     assert not app.sign_in.polls
+
+
+# -- Attention, statistics, companies ----------------------------------------------------------
+
+
+def test_attention_asks_for_each_kind_with_the_most_urgent_first() -> None:
+    app = MemoryApp()
+    answer = ask(app, referral_routes.ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
+    kinds = [kind["kind"] for kind in read(answer)["kinds"]]
+    assert kinds == ["expiring", "new", "no_domain", "incomplete", "won_early"]
+    since = datetime(2026, 2, 28, 8, tzinfo=UTC)
+    assert [found.attention for found, _, _ in app.reader.asked if found] == kinds
+    assert {found.seen_since for found, _, _ in app.reader.asked if found} == {since}
+    assert app.reader.asked[0][1] == Sort(key="expires", order="asc")
+    assert {limit for _, _, limit in app.reader.asked} == {5}
+    assert "contacts" not in read(answer)["kinds"][0]["referrals"][0]
+
+
+def test_attention_is_a_filter_of_the_list_too() -> None:
+    app = MemoryApp()
+    ask(app, referral_routes.LIST, query={"attention": "no_domain"})
+    [(found, _, _)] = app.reader.asked
+    assert found is not None
+    assert found.attention == "no_domain"
+    assert ask(app, referral_routes.LIST, query={"attention": "else"}).status == 400
+
+
+def test_a_company_is_found_in_any_case_and_shown_readable() -> None:
+    answer = ask(MemoryApp(), referral_routes.COMPANY, domain="XN--ay-3ia.example")
+    body = read(answer)
+    assert (body["domain_readable"], body["referral_count"]) == ("çay.example", 3)
+    assert body["open_value"] == {"EUR": 48500.75, "": 7}
+    assert ask(MemoryApp(), referral_routes.COMPANY, domain="x.example").status == 404
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"details": None, "inviteContext": [], "consent": 5, "registrations": {}},
+        {"details": {"notes": 5, "requirements": []}, "inviteContext": {"invitedBy": "x"}},
+        {"details": {"requirements": {"solutions": {}, "products": [None, 5, {"id": 7}]}}},
+        {"details": {"requirements": {"additionalRequirements": {"attributes": [[], "x"]}}}},
+    ],
+)
+def test_details_survive_any_shape(raw: dict[str, object]) -> None:
+    shown = deal_details(raw)
+    assert (shown["notes"], shown["requirements"], shown["consents"]) == (None, {}, {})
+
+
+def test_details_hold_what_columns_do_not() -> None:
+    shown = deal_details(
+        {
+            "details": {
+                "notes": " Call first. ",
+                "requirements": {
+                    "solutions": [{"id": "S1", "name": "ERP"}, {"id": "S2", "name": None}],
+                    "industries": [],
+                    "additionalRequirements": {"attributes": [{"type": "Play", "id": "7"}]},
+                },
+            },
+            "consent": {"consentToContact": False, "odd": "yes"},
+            "inviteContext": {"invitedBy": {"organizationId": "msft"}},
+        }
+    )
+    assert shown["notes"] == "Call first."
+    assert shown["requirements"] == {"solutions": ["ERP", "S2"], "attributes": ["Play: 7"]}
+    assert (shown["consents"], shown["invited_by"]) == ({"consentToContact": False}, "msft")

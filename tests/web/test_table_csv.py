@@ -58,3 +58,10 @@ def test_whatever_the_texts_hold_the_table_keeps_its_shape(rows: list[list[str]]
     for row in read[1:]:
         for value in row:
             assert not value.lstrip().startswith(("=", "+", "-", "@"))
+
+
+def test_a_spreadsheet_that_separates_by_semicolons_gets_its_decimal_comma() -> None:
+    row = [Decimal("-48500.75"), 7, "a;b", "x,y", "=1+1"]
+    written = table(["a", "b", "c", "d", "e"], [row], with_head=True, separator="semicolon")
+    text = written.decode("utf-8-sig")
+    assert text == 'a;b;c;d;e\r\n-48500,75;7;"a;b";x,y;\'=1+1\r\n'

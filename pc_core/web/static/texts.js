@@ -718,6 +718,7 @@ export function dateTime(instant) {
 
 // A span of seconds, with the unit that a person would choose.
 export function duration(seconds) {
+  if (seconds > 0 && seconds < 0.1) return `< ${text("span_seconds", { count: new Intl.NumberFormat(locale()).format(0.1) })}`;
   const units = [["days", 86400], ["hours", 3600], ["minutes", 60]];
   const [unit, size] = units.find(([, length]) => seconds >= 2 * length || seconds === length) ?? ["seconds", 1];
   return text(`span_${unit}`, { count: new Intl.NumberFormat(locale(), { maximumFractionDigits: seconds < 10 ? 1 : 0 }).format(seconds / size) });
