@@ -99,10 +99,8 @@ def changes_of(world: World) -> Iterator[tuple[str, World]]:
             yield _with(world, f"return r{number}", number, one._replace(present=True))
         else:
             yield _with(world, f"change r{number}", number, later, tick=1)
-            if one.changed == world.clock:
-                yield _with(
-                    world, f"same instant r{number}", number, later._replace(changed=world.clock)
-                )
+            same = later._replace(changed=world.clock)
+            yield _with(world, f"change r{number} in the same instant", number, same)
             if sum(other.present for other in world.referrals) > 1:
                 # An empty list is an answer that nobody believes, by design.
                 yield _with(world, f"remove r{number}", number, one._replace(present=False))

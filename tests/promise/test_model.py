@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -37,33 +37,43 @@ def synced() -> Base:
     return base._replace(fence=0)
 
 
-SHORT_CASES: dict[str, tuple[bool, Budgets, dict[str, Any]]] = {
-    "a first run": (False, Budgets(changes=1, runs=2, kills=1), {"modes": ("incremental",)}),
-    "kills": (True, Budgets(changes=1, runs=3, kills=2), {"modes": ("incremental",)}),
-    "a sweep": (True, Budgets(changes=1, runs=2, kills=1), {}),
-    "two changes": (True, Budgets(changes=2, runs=1), {"modes": ("incremental",)}),
+def changed(world: World, *what: str) -> World:
+    for one in what:
+        world = dict(changes_of(world))[one]
+    return world
+
+
+BEHIND = changed(WORLD, "change r0", "change r1")
+"""Two changes that the synced database has not heard of."""
+
+Begin = Literal["empty", "synced", "behind"]
+SHORT_CASES: dict[str, tuple[Begin, Budgets, dict[str, Any]]] = {
+    "a first run": ("empty", Budgets(changes=1, runs=2, kills=1), {"modes": ("incremental",)}),
+    "kills": ("synced", Budgets(changes=1, runs=3, kills=2), {"modes": ("incremental",)}),
+    "a sweep": ("synced", Budgets(changes=1, runs=2, kills=1), {}),
+    "two changes": ("synced", Budgets(changes=2, runs=1), {"modes": ("incremental",)}),
     "a lease that runs out": (
-        True,
+        "synced",
         Budgets(changes=1, runs=2, expiries=1),
         {"modes": ("incremental",)},
     ),
     "time that ends and links that die": (
-        True,
+        "behind",
         Budgets(changes=1, runs=2, cuts=1, refusals=1),
         {"removals": False, "modes": ("incremental",)},
     ),
     "two changes without removals": (
-        True,
+        "synced",
         Budgets(changes=2, runs=1),
         {"removals": False, "modes": ("incremental",), "overlap_s": 1},
     ),
 }
-LONG_CASES: dict[str, tuple[bool, Budgets, dict[str, Any]]] = {
-    "a first run, longer": (False, Budgets(changes=2, runs=2, kills=1, expiries=1), {}),
-    "two runs at once, longer": (True, Budgets(changes=2, runs=2, expiries=1), {}),
-    "three runs, longer": (True, Budgets(changes=1, runs=3, kills=1, cuts=1, refusals=1), {}),
+LONG_CASES: dict[str, tuple[Begin, Budgets, dict[str, Any]]] = {
+    "a first run, longer": ("empty", Budgets(changes=2, runs=2, kills=1, expiries=1), {}),
+    "two runs at once, longer": ("synced", Budgets(changes=2, runs=2, expiries=1), {}),
+    "three runs, longer": ("synced", Budgets(changes=1, runs=3, kills=1, cuts=1, refusals=1), {}),
     "freshness, longer": (
-        True,
+        "behind",
         Budgets(changes=2, runs=2, kills=1, cuts=1, refusals=1),
         {"removals": False},
     ),
@@ -75,10 +85,12 @@ CASES = SHORT_CASES | (LONG_CASES if LONG else {})
 def test_no_order_of_events_loses_ages_or_hides_a_referral(
     case: str, record_property: Callable[[str, object], None]
 ) -> None:
-    begun, left, choices = CASES[case]
+    begin, left, choices = CASES[case]
     explorer = Explorer(**choices)
 
-    explorer.explore(WORLD, synced() if begun else EMPTY, left)
+    explorer.explore(
+        BEHIND if begin == "behind" else WORLD, EMPTY if begin == "empty" else synced(), left
+    )
 
     assert explorer.settled > 50
     record_property("situations", explorer.situations)
@@ -86,17 +98,17 @@ def test_no_order_of_events_loses_ages_or_hides_a_referral(
 
 
 def test_without_the_check_of_the_lease_a_woken_run_would_make_a_row_older() -> None:
-    changed = dict(changes_of(WORLD))["change r0"]
     explorer = Explorer(fenced=False, modes=("incremental",))
 
     with pytest.raises(Violation, match="r0 became older"):
-        explorer.explore(changed, synced(), Budgets(changes=1, runs=2, expiries=1))
+        explorer.explore(
+            changed(WORLD, "change r0"), synced(), Budgets(changes=1, runs=2, expiries=1)
+        )
 
 
 def test_a_stored_place_behind_the_end_of_the_list_is_its_end() -> None:
     explorer = Explorer(modes=("incremental",))
-    grown = dict(changes_of(WORLD))["add r2"]
 
-    explorer.explore(grown, synced(), Budgets(changes=1, runs=1))
+    explorer.explore(changed(WORLD, "add r2"), synced(), Budgets(changes=1, runs=1))
 
     assert explorer.settled > 50
