@@ -31,11 +31,13 @@ def measure_loading(
             taking_part = [name for name in contenders if number == 0 or name not in SLOW]
             if number % 2:
                 taking_part.reverse()
-            found += _round(stage, taking_part, say)
+            found += _round(stage, taking_part, say, whole=number == 0)
     return found
 
 
-def _round(stage: Stage, contenders: Collection[str], say: Say) -> list[Measurement]:
+def _round(
+    stage: Stage, contenders: Collection[str], say: Say, *, whole: bool
+) -> list[Measurement]:
     found: list[Measurement] = []
     with contextlib.ExitStack() as stack:
         arenas = [stack.enter_context(stage.arena(name)) for name in contenders]
@@ -46,7 +48,8 @@ def _round(stage: Stage, contenders: Collection[str], say: Say) -> list[Measurem
                 stage.client.state.render_all()
                 truth = Truth.read(stage, arenas[0])
             for arena in arenas:
-                found.append(_measure(stage, arena, phase, truth))
+                content = whole and phase != "nothing_changed"
+                found.append(_measure(stage, arena, phase, truth, whole=content))
                 say(describe(found[-1]))
     return found
 
@@ -61,15 +64,15 @@ def measure_latency(
             with stage.arena("product") as arena:
                 truth = Truth.read(stage, arena)
                 stage.set_latency(each_ms)
-                found.append(_measure(stage, arena, "first_load", truth))
+                found.append(_measure(stage, arena, "first_load", truth, whole=False))
                 stage.set_latency(0)
                 say(describe(found[-1]))
     return found
 
 
-def _measure(stage: Stage, arena: Arena, phase: str, truth: Truth) -> Measurement:
+def _measure(stage: Stage, arena: Arena, phase: str, truth: Truth, *, whole: bool) -> Measurement:
     measured = stage.measure(arena, phase)
-    rows, wrong = truth.compare(arena)
+    rows, wrong = truth.compare(arena, whole=whole)
     arena.settle()
     return dataclasses.replace(measured, rows=rows, wrong=wrong)
 

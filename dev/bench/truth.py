@@ -36,15 +36,20 @@ class Truth:
         stage.set_latency(latency_ms)
         return cls(digests=digests, versions=versions)
 
-    def compare(self, arena: Arena) -> tuple[int, int]:
-        """How many rows a contender has, and how many are missing, surplus or different."""
+    def compare(self, arena: Arena, *, whole: bool) -> tuple[int, int]:
+        """How many rows a contender has, and how many are missing, surplus or different.
+
+        Args:
+            whole: compare the whole JSON, where the contender keeps it, and not only the version.
+        """
         right = rows = 0
         with psycopg.connect(arena.url) as connection, connection.cursor("compared") as cursor:
             cursor.itersize = 1000
             if arena.has_own_tables:
                 cursor.execute(
-                    "SELECT referral_id, etag, status, substatus, "
-                    "convert_to(raw_data::text, 'UTF8') FROM partner_center_referrals"
+                    "SELECT referral_id, etag, status, substatus, CASE WHEN %s THEN "
+                    "convert_to(raw_data::text, 'UTF8') END FROM partner_center_referrals",
+                    [whole],
                 )
             else:
                 cursor.execute(

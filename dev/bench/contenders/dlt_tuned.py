@@ -77,13 +77,6 @@ def main() -> None:
         dataset_name="referrals",
     )
 
-    @dlt.resource(
-        name="referrals",
-        primary_key="id",
-        # One MERGE instead of a DELETE and an INSERT of the same rows.
-        write_disposition={"disposition": "merge", "strategy": "upsert"},
-        columns={name: {"data_type": "json"} for name in (*NESTED, "rawData")},
-    )
     def referrals() -> Iterator[Any]:
         # The last change is kept in the resource's state: dlt's own incremental would look at
         # every row of every Arrow table once more.
@@ -96,8 +89,15 @@ def main() -> None:
             yield table
         state["last"] = newest
 
+    resource = dlt.resource(
+        referrals,
+        primary_key="id",
+        # One MERGE instead of a DELETE and an INSERT of the same rows.
+        write_disposition={"disposition": "merge", "strategy": "upsert"},
+        columns={name: {"data_type": "json"} for name in (*NESTED, "rawData")},
+    )
     # COPY of CSV files; the default writes INSERT statements.
-    pipeline.run(referrals(), loader_file_format="csv")
+    pipeline.run(resource, loader_file_format="csv")
     stopwatch.write(Path(task.measures))
 
 

@@ -1,0 +1,1 @@
+"""The smallest app with one HTTP function, which cold starts are compared with."""

@@ -1,0 +1,190 @@
+"""The command line of the benchmark: what to measure, and where the results go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dev.bench.cold_start import measure_cold_start
+from dev.bench.drawing import draw
+from dev.bench.environment import REQUIREMENTS
+from dev.bench.growth import measure_growth
+from dev.bench.loading import measure_latency, measure_loading
+from dev.bench.reading import measure_reading
+from dev.bench.stage import CONTENDERS
+from dev.bench.summary import Results, budgets, tables
+from dev.folders import state_folder
+from dev.services.postgres import wheel_binaries
+from dev.services.processes import ServiceError
+
+SECTIONS = ("loading", "latency", "cold_start", "reading", "growth")
+MILLION = 1_000_000
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print, and write the results; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.draw is not None:
+        draw(options.draw)
+        return 0
+    folder = state_folder() / "bench" / str(os.getpid())
+    folder.mkdir(parents=True)
+    try:
+        results = _measure(options, folder)
+    except ServiceError as error:
+        _say(f"\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("\nStopped.")
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _say("\n" + tables(results))
+    wrong = sum(one["wrong"] for one in (*results.get("loading", []), *results.get("growth", [])))
+    missed = [budget.name for budget in budgets(results) if not budget.is_met]
+    _say(f"\nBudgets missed: {'; '.join(missed)}." if missed else "\nEvery budget measured is met.")
+    if wrong:
+        _say(f"{wrong} rows differ from the simulator's truth: the figures mean nothing.")
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m dev bench",
+        description="Measure this product beside the usual tool (dlt), a row-by-row script and "
+        "the floor, each on a PostgreSQL of its own. Figures only mean something on a machine "
+        "that does nothing else; ratios are of contenders that took turns in one run.",
+    )
+    parser.add_argument(
+        "--n", type=_sizes, default=[10_000, 100_000], metavar="N,N", help="referrals to load"
+    )
+    parser.add_argument(
+        "--latency", type=float, default=150.0, metavar="MS", help="of a request, where it counts"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="of each contender but the slow ones")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--quick", action="store_true", help="2,000 referrals, one round")
+    parser.add_argument("--full", action="store_true", help="a million referrals, too")
+    parser.add_argument(
+        "--only", type=_words(SECTIONS), default=SECTIONS, metavar=",".join(SECTIONS)
+    )
+    parser.add_argument(
+        "--contenders", type=_words(CONTENDERS), default=CONTENDERS, metavar=",".join(CONTENDERS)
+    )
+    parser.add_argument(
+        "--draw", type=Path, metavar="FILE", help="only make docs/performance.* from this file"
+    )
+    return parser
+
+
+def _sizes(text: str) -> list[int]:
+    return sorted(int(word.replace("_", "")) for word in text.split(","))
+
+
+def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(text.split(","))
+        unknown = set(words) - set(known)
+        if unknown:
+            raise argparse.ArgumentTypeError(f"not known: {', '.join(sorted(unknown))}")
+        return words
+
+    return read
+
+
+def _measure(options: argparse.Namespace, folder: Path) -> Results:
+    sizes: list[int] = [2000] if options.quick else options.n
+    rounds = 1 if options.quick else options.rounds
+    reading_sizes = [size for size in (10_000, 100_000) if size <= max(sizes)] or sizes
+    variants = [(sizes[0], page, ms) for page, ms in ((200, 0.0), (100, 0.0), (25, 0.0))]
+    variants += [(sizes[0], 200, 2 * options.latency)]
+    variants += [(size, 200, 0.0) for size in sizes[1:]]
+    if options.full:
+        reading_sizes.append(MILLION)
+        variants.append((MILLION, 200, 0.0))
+    results: Results = {"machine": _machine()}
+    steps: dict[str, Callable[[Path], Any]] = {
+        "loading": lambda part: [
+            one.to_json()
+            for size in sizes
+            for one in measure_loading(
+                part / str(size),
+                referrals=size,
+                rounds=rounds,
+                contenders=options.contenders,
+                say=_say,
+            )
+        ],
+        "latency": lambda part: [
+            one.to_json()
+            for one in measure_latency(
+                part, referrals=sizes[-1], latency_ms=options.latency, say=_say
+            )
+        ],
+        "cold_start": lambda part: measure_cold_start(part, times=3 + 3 * rounds, say=_say),
+        "reading": lambda part: measure_reading(
+            part, sizes=reading_sizes, times=10 * rounds, say=_say
+        ),
+        "growth": lambda part: measure_growth(part, variants=variants, say=_say),
+    }
+    for section in (name for name in SECTIONS if name in options.only):
+        _say(f"{section.replace('_', ' ').capitalize()}:")
+        results[section] = steps[section](folder / section)
+        results["machine"]["load_after"] = _load()
+        if options.json is not None:
+            options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        shutil.rmtree(folder / section, ignore_errors=True)
+    return results
+
+
+def _machine() -> dict[str, Any]:
+    server = subprocess.run(
+        [str(wheel_binaries() / "postgres"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pins = dict(
+        line.split("==")
+        for line in REQUIREMENTS.read_text(encoding="utf-8").split()
+        if "==" in line
+    )
+    return {
+        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "postgres": server.stdout.split()[-1],
+        "dlt": pins["dlt[postgres]"],
+        "msgspec": version("msgspec"),
+        "psycopg": version("psycopg"),
+        "load_before": _load(),
+        "load_after": _load(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
