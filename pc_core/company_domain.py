@@ -361,7 +361,8 @@ def _registry_suffixes() -> PublicSuffixList:
     return PublicSuffixList(_suffix_lines(), accept_encoded_idn=False, only_icann=True)
 
 
-def _suffix_lines() -> list[str]:
+@cache
+def _suffix_lines() -> tuple[str, ...]:
     """The list with an encoded line after each that is not ASCII.
 
     That is what the package makes of it, too, only that it prepares and encodes every line as if
@@ -376,7 +377,7 @@ def _suffix_lines() -> list[str]:
         lines.append(line)
         if not line.isascii() and not line.startswith("//"):
             lines.append(".".join([_encode_label(label) for label in line.split(".")]))
-    return lines
+    return tuple(lines)
 
 
 def _encode_label(label: str) -> str:
