@@ -75,8 +75,10 @@ def test_the_page_is_asked_for_again_and_its_files_are_kept() -> None:
 
 
 def test_modules_find_each_other_under_the_same_version() -> None:
-    [script] = [path for path in assets() if path.endswith(".js")]
-    version = script.partition("/")[0]
+    scripts = [path for path in assets() if path.endswith(".js")]
+    [version] = {path.partition("/")[0] for path in scripts}
+    # All of them are asked for at once, not one after the other as their imports are read.
+    assert {path.partition("/")[2] for path in scripts} == set(SCRIPTS)
     for name, text in SCRIPTS.items():
         for wanted in re.findall(r'from "([^"]+)"', text):
             assert wanted.startswith("./"), name
