@@ -28,8 +28,11 @@ param alertEmail string
 @minValue(1)
 param budgetAmount int = 60
 
-@description('First day that the budget counts; only the first of a month is accepted.')
-param budgetStart string = utcNow('yyyy-MM-01')
+@description('First day that the budget counts, the first of a month. Empty: this month; the first deployment\'s answer stays, because Azure may refuse to move it.')
+param budgetStart string = ''
+
+@description('Not to be set: the clock can only be read here.')
+param firstOfMonth string = utcNow('yyyy-MM-01')
 
 @description('Client id of the app registration that signs people in to the page. Empty: sign-in is off and the page shows no data to anybody.')
 param authClientId string = ''
@@ -118,6 +121,7 @@ param lease string = '120s'
 @description('HUNTER_PUBLIC_HOSTS: further host names that the app answers to.')
 param publicHosts string = ''
 
+var budgetBegins = empty(budgetStart) ? firstOfMonth : budgetStart
 var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var deployerName = deployer().?userPrincipalName ?? ''
@@ -277,7 +281,7 @@ module budget 'modules/budget.bicep' = {
   params: {
     token: token
     amount: budgetAmount
-    start: budgetStart
+    start: budgetBegins
     email: alertEmail
     actionGroupId: monitoring.outputs.actionGroupId
   }
@@ -295,4 +299,5 @@ output DATABASE_NAME string = database.outputs.databaseName
 output DATABASE_ADMIN_NAME string = database.outputs.adminName
 output KEY_VAULT_NAME string = vault.outputs.name
 output PRIVATE_NETWORK bool = privateNetwork
+output BUDGET_START string = budgetBegins
 output PAGE_SIGN_IN bool = !empty(authClientId)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -54,8 +55,9 @@ ANSWERS: dict[str, Any] = {
 @pytest.fixture
 def name() -> Iterator[str]:
     """An azd environment of this test's own."""
-    yield "test-deploy"
-    shutil.rmtree(CLONE / ".azure" / "test-deploy", ignore_errors=True)
+    chosen = f"test-{secrets.token_hex(4)}"
+    yield chosen
+    shutil.rmtree(CLONE / ".azure" / chosen, ignore_errors=True)
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ def databases(url: str) -> set[str]:
 
 
 @pytest.mark.needs_tls_postgres
-def test_a_backup_is_kept_once_it_was_restored_and_compared(filled: str, tmp_path: Path) -> None:
+def test_a_backup_is_kept_once_it_was_restored_and_compared(
+    filled: str, tmp_path: Path, name: str
+) -> None:
     before = databases(filled)
 
     file = backup.make(filled, tmp_path, label="prod", now=NOW)
@@ -164,7 +168,7 @@ def test_an_empty_database_is_no_backup(tls_postgres: Postgres, tmp_path: Path) 
 
 @pytest.mark.needs_tls_postgres
 def test_backup_and_restore_work_for_an_administrator_who_is_no_superuser(
-    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server, tmp_path: Path
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server, tmp_path: Path, name: str
 ) -> None:
     cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
     backups = tmp_path / "backups"
@@ -174,9 +178,7 @@ def test_backup_and_restore_work_for_an_administrator_who_is_no_superuser(
     [file] = backups.glob("*.dump")
     proved = deploy("backup", "--verify", str(file), **azure_postgres.environ)
     unconfirmed = deploy("restore", "--from", str(file), **azure_postgres.environ)
-    restored = deploy(
-        "restore", "--from", str(file), "--confirm", "test-deploy", **azure_postgres.environ
-    )
+    restored = deploy("restore", "--from", str(file), "--confirm", name, **azure_postgres.environ)
 
     assert (proved.code, unconfirmed.code, restored.code) == (0, 1, 0), restored.err
     assert cloud.state["rules"] == {}
@@ -190,7 +192,7 @@ def test_backup_and_restore_work_for_an_administrator_who_is_no_superuser(
 
 @pytest.mark.needs_tls_postgres
 def test_the_apps_commands_run_on_the_environments_database(
-    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server, name: str
 ) -> None:
     cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
     there = azure_postgres.environ
@@ -201,7 +203,7 @@ def test_the_apps_commands_run_on_the_environments_database(
     erased = deploy(
         "run",
         "--confirm",
-        "test-deploy",
+        name,
         "--",
         "erase",
         "--domain",
@@ -216,8 +218,8 @@ def test_the_apps_commands_run_on_the_environments_database(
     assert cloud.state["rules"] == {}
 
 
-def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done]) -> None:
-    done = deploy("run", "--confirm", "test-deploy", "--", "sync")
+def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done], name: str) -> None:
+    done = deploy("run", "--confirm", name, "--", "sync")
 
     assert done.code == 1
     assert "Name one of" in done.err
@@ -226,16 +228,16 @@ def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done]) -> None:
 # Release and rollback
 
 
-@pytest.mark.parametrize("given", [None, "yes", "TEST-DEPLOY", "test-deploy2", ""])
+@pytest.mark.parametrize("given", [None, "yes", "{name}2", "TEST", ""])
 def test_only_the_environments_own_name_confirms(
-    cloud: Cloud, deploy: Callable[..., Done], given: str | None
+    cloud: Cloud, deploy: Callable[..., Done], given: str | None, name: str
 ) -> None:
-    confirmation = () if given is None else ("--confirm", given)
+    confirmation = () if given is None else ("--confirm", given.format(name=name))
 
     done = deploy("release", *confirmation)
 
     assert done.code == 1
-    assert "Add --confirm test-deploy" in done.err
+    assert f"Add --confirm {name}" in done.err
     assert all(call[:3] == ["azd", "env", "get-values"] for call in cloud.calls)
 
 
@@ -270,18 +272,19 @@ def test_a_release_stops_before_it_changes_anything(
     answers: dict[str, Any],
     environment: dict[str, str],
     complaint: str,
+    name: str,
 ) -> None:
     cloud.set(answers=ANSWERS | answers, environment=ENVIRONMENT | environment)
 
-    done = deploy("release", "--confirm", "test-deploy")
+    done = deploy("release", "--confirm", name)
 
     assert done.code == 1
     assert complaint in done.out
     assert {tuple(call[:2]) for call in cloud.calls if call[0] == "azd"} == {("azd", "env")}
 
 
-def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done]) -> None:
-    done = deploy("rollback", "--confirm", "test-deploy")
+def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done], name: str) -> None:
+    done = deploy("rollback", "--confirm", name)
 
     assert done.code == 1
     assert "none to go back to" in done.err

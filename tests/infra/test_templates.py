@@ -86,7 +86,7 @@ def test_every_parameter_gets_its_value_from_azd_with_the_default_of_the_templat
     azd = templates.azd_defaults()
     template = templates.defaults()
 
-    assert set(parameters) - set(azd) == {"budgetStart"}
+    assert set(parameters) - set(azd) == {"firstOfMonth"}
     assert {name: azd[name] for name in azd if name in template} == {
         name: template[name] for name in azd if name in template
     }
