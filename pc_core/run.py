@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,12 @@ from pc_core.row import Row
 
 _DATE_GRAIN = timedelta(seconds=1)
 """A Date header is cut to the second: what it names may be nearly a second past it."""
+
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a busy thread may keep the others from running: a tenth of Python's usual 5 ms.
+
+One thread understands the next page while another hands this one to the database in pieces, and
+after each piece would have to wait so long for its turn."""
 
 _REFUSED_ROWS_BELIEVED = 10
 """So many odd rows may be on one page; more speak of a fault of ours, and setting a whole page
@@ -103,8 +110,10 @@ class Run:
         default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch-ahead")
     )
     _by_id_asked: int = 0
+    _switch_interval_s: float = field(default_factory=sys.getswitchinterval)
 
     def __enter__(self) -> Self:
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         return self
 
     def __exit__(
@@ -114,6 +123,7 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         self._ahead.shutdown(wait=True, cancel_futures=True)
+        sys.setswitchinterval(self._switch_interval_s)
         self.partner_center.close()
 
     @property
