@@ -259,7 +259,7 @@ class Store(Protocol):
         """End the sweep and return how many rows were newly marked.
 
         Rows noted as gone get `missing_since` (with history), the sweep's seen ids are emptied,
-        state and progress written.
+        state and progress written; the run's row counts what was marked.
         """
 
     def rows_after(self, after: str, *, limit: int) -> list[tuple[str, bytes]]:

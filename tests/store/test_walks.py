@@ -101,6 +101,21 @@ def test_the_end_of_a_sweep_marks_what_is_gone(saver: Saver, sql: Connection) ->
     assert saver.store.load_state().last_sweep_at == NOW
 
 
+def test_the_run_of_a_sweep_counts_what_it_marked_with_the_marks(
+    saver: Saver, sql: Connection
+) -> None:
+    saver.save(referral_json(1), referral_json(2))
+    saver.store.note_gone(saver.lease, [referral_id(1), referral_id(2)])
+    began = report(counts=Counts(fetched=2, inserted=2))
+
+    saver.store.mark_missing(saver.lease, state=saver.state, report=began)
+
+    row = sql.execute("SELECT counts FROM partner_center_sync_runs").fetchone()
+    assert row is not None
+    assert (row[0]["marked_missing"], row[0]["inserted"]) == (2, 2)
+    assert began.counts.marked_missing == 0
+
+
 def test_a_row_that_is_missing_already_is_not_marked_again(saver: Saver, sql: Connection) -> None:
     saver.save(referral_json(1))
     saver.store.note_gone(saver.lease, [referral_id(1)])
