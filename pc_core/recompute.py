@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import msgspec
 
-from pc_core.errors import BudgetEnded
+from pc_core.errors import BudgetEnded, RowRefused
 from pc_core.plan import Origin, PagePlan, make_plan
 from pc_core.progress import to_ticks
 from pc_core.referral import Malformed, Referral, parse, restore_raw
 from pc_core.row import build_row
-from pc_core.run import Run
+from pc_core.run import Run, without
 
 _ROWS_AT_A_TIME = 200
 
@@ -63,7 +63,12 @@ def replay_quarantine(run: Run) -> None:
         if not entries:
             return
         after = entries[-1].entry_id
-        read = [(entry.entry_id, parse(restore_raw(entry.raw_text))) for entry in entries]
+        _settle(run, [(entry.entry_id, parse(restore_raw(entry.raw_text))) for entry in entries])
+
+
+def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
+    """Store what is understood, and give the rest, what the database refuses too, its reason."""
+    while True:
         understood = [(number, item) for number, item in read if isinstance(item, Referral)]
         plan = make_plan(
             [item for _, item in understood],
@@ -75,16 +80,22 @@ def replay_quarantine(run: Run) -> None:
         plan.counts.fetched += len(still)
         plan.counts.quarantined += len(still)
         plan.understood.clear()
-        run.report.counts.add(plan.counts)
-        run.store.settle_quarantine(
-            run.lease,
-            plan,
-            settled=[
-                (number, "superseded" if item.referral_id in plan.superseded else "replayed")
-                for number, item in understood
-            ],
-            reasons=[(number, item.reason, item.field, item.detail) for number, item in still],
-            report=run.tallied(),
-            state=run.state,
-            fetched_at=run.now(),
-        )
+        report = run.counted(plan.counts)
+        try:
+            run.store.settle_quarantine(
+                run.lease,
+                plan,
+                settled=[
+                    (number, "superseded" if item.referral_id in plan.superseded else "replayed")
+                    for number, item in understood
+                ],
+                reasons=[(number, item.reason, item.field, item.detail) for number, item in still],
+                report=report,
+                state=run.state,
+                fetched_at=run.now(),
+            )
+        except RowRefused as refused:
+            read = [(number, without(item, refused)) for number, item in read]
+        else:
+            run.report = report
+            return

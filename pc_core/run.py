@@ -27,7 +27,7 @@ from pc_core.plan import Origin, PagePlan, Rules, make_plan, prepare_rows
 from pc_core.ports import FetchedPage, Lease, PartnerCenter, Store, Walk
 from pc_core.progress import SweepReason, SyncState, from_ticks, to_ticks
 from pc_core.referral import Malformed, Referral, parse, set_aside
-from pc_core.report import Report
+from pc_core.report import Counts, Report
 from pc_core.row import Row
 
 _DATE_GRAIN = timedelta(seconds=1)
@@ -206,7 +206,7 @@ class Run:
             plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=page.rows)
             if asked_for is not None:
                 plan.seen.add(asked_for)
-            report = self._counted(plan)
+            report = self.counted(plan.counts, pages=1)
             try:
                 self.store.save_page(
                     self.lease,
@@ -220,7 +220,7 @@ class Run:
                 refused_rows += 1
                 if refused_rows > _REFUSED_ROWS_BELIEVED:
                     raise _too_many_refused() from refused
-                items = _without(items, refused)
+                items = [without(item, refused) for item in items]
             else:
                 break
         self.state, self.report = state, report
@@ -300,11 +300,12 @@ class Run:
         self._by_id_asked += 1
         return self._by_id_asked <= limit
 
-    def _counted(self, plan: PagePlan) -> Report:
+    def counted(self, more: Counts, *, pages: int = 0) -> Report:
+        """A report with these counts added; `report` stays as it is until they are saved."""
         counts = type(self.report.counts)()
         counts.add(self.report.counts)
-        counts.add(plan.counts)
-        counts.pages += 1
+        counts.add(more)
+        counts.pages += pages
         counts.requests = self.partner_center.requests
         counts.retries = self.partner_center.retries
         return replace(self.report, counts=counts)
@@ -359,13 +360,11 @@ def _understand(fetched: FetchedPage) -> Page:
     )
 
 
-def _without(items: list[Referral | Malformed], refused: RowRefused) -> list[Referral | Malformed]:
-    return [
-        set_aside(item, reason=refused.code, detail=str(refused))
-        if isinstance(item, Referral) and item.referral_id == refused.referral_id
-        else item
-        for item in items
-    ]
+def without(item: Referral | Malformed, refused: RowRefused) -> Referral | Malformed:
+    """The item, set aside if it is the one that the database has refused."""
+    if isinstance(item, Referral) and item.referral_id == refused.referral_id:
+        return set_aside(item, reason=refused.code, detail=str(refused))
+    return item
 
 
 def _too_many_refused() -> OperatorNeeded:

@@ -150,7 +150,7 @@ class Sync:
         except LeaseLost as lost:
             state, failure = RunState.INTERRUPTED, _failure(FailureKind.TRY_LATER, lost)
         except PartnerCenterSyncError as error:
-            state, failure = RunState.FAILED, _failure(_KINDS[_family(error)], error)
+            state, failure = RunState.FAILED, _failure(_kind(error), error)
         except Exception as bug:  # noqa: BLE001 - the run row must not stay open; logged with traceback
             state = RunState.FAILED
             failure = Failure(
@@ -318,7 +318,7 @@ class Sync:
                 report = report.ended(
                     RunState.INTERRUPTED if isinstance(error, LeaseLost) else RunState.FAILED,
                     at=self.now(),
-                    failure=report.failure or _failure(_KINDS[_family(error)], error),
+                    failure=report.failure or _failure(_kind(error), error),
                 )
         if report.failure is not None:
             events.emit(
@@ -354,20 +354,20 @@ def _not_run(report: Report, state: RunState, now: datetime) -> Report:
     return report
 
 
-_FAMILIES = (SignInNeeded, FixSetting, OperatorNeeded, NonsenseAnswer, TryLater)
 _KINDS = {
     SignInNeeded: FailureKind.SIGN_IN,
     FixSetting: FailureKind.FIX_SETTING,
     OperatorNeeded: FailureKind.OPERATOR,
     NonsenseAnswer: FailureKind.NONSENSE,
-    TryLater: FailureKind.TRY_LATER,
-    LeaseLost: FailureKind.TRY_LATER,
-    PartnerCenterSyncError: FailureKind.TRY_LATER,
 }
+"""The others are worth trying again."""
 
 
-def _family(error: PartnerCenterSyncError) -> type[PartnerCenterSyncError]:
-    return next((family for family in _FAMILIES if isinstance(error, family)), type(error))
+def _kind(error: PartnerCenterSyncError) -> FailureKind:
+    return next(
+        (kind for family, kind in _KINDS.items() if isinstance(error, family)),
+        FailureKind.TRY_LATER,
+    )
 
 
 def _failure(kind: FailureKind, error: PartnerCenterSyncError) -> Failure:

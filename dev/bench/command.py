@@ -73,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="of each contender but the slow ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--quick", action="store_true", help="2,000 referrals, one round")
-    parser.add_argument("--full", action="store_true", help="a million referrals, too")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="a million referrals, and the slow contenders at every size",
+    )
     parser.add_argument(
         "--only", type=_words(SECTIONS), default=SECTIONS, metavar=",".join(SECTIONS)
     )
@@ -121,6 +125,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> Results:
                 referrals=size,
                 rounds=rounds,
                 contenders=options.contenders,
+                slow_too=options.full,
                 say=_say,
             )
         ],

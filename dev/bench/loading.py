@@ -12,13 +12,21 @@ from dev.bench.truth import Truth
 
 CHANGED_SHARE = 0.01
 SLOW = ("dlt_documented", "row_by_row")
-"""Measured once only: they take minutes, and nothing is decided by them."""
+"""Measured once only, and not at every size: they take minutes, and nothing is decided by them."""
+
+SLOW_UP_TO = 20_000
 
 Say = Callable[[str], None]
 
 
 def measure_loading(
-    folder: Path, *, referrals: int, rounds: int, contenders: Collection[str], say: Say
+    folder: Path,
+    *,
+    referrals: int,
+    rounds: int,
+    contenders: Collection[str],
+    slow_too: bool,
+    say: Say,
 ) -> list[Measurement]:
     """All phases for each contender; in every phase they take turns.
 
@@ -28,7 +36,8 @@ def measure_loading(
     found: list[Measurement] = []
     with Stage.set(folder, referrals=referrals) as stage:
         for number in range(rounds):
-            taking_part = [name for name in contenders if number == 0 or name not in SLOW]
+            slow_now = number == 0 and (slow_too or referrals <= SLOW_UP_TO)
+            taking_part = [name for name in contenders if slow_now or name not in SLOW]
             if number % 2:
                 taking_part.reverse()
             found += _round(stage, taking_part, say, whole=number == 0)

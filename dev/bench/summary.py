@@ -273,7 +273,15 @@ def _loading_tables(loading: Sequence[Results]) -> list[str]:
                 f"### {TITLES[phase].capitalize()}, {referrals:,} referrals",
                 _table(
                     (
-                        *("", "rounds", "work", "× floor", "whole process", "client CPU"),
+                        *(
+                            "",
+                            "rounds",
+                            "work",
+                            "× floor",
+                            "CPU × floor",
+                            "whole process",
+                            "client CPU",
+                        ),
                         *("database CPU", "simulator CPU", "memory", "requests", "WAL"),
                         "rows wrong",
                     ),
@@ -284,12 +292,16 @@ def _loading_tables(loading: Sequence[Results]) -> list[str]:
 
 
 def _loading_row(row: Results, floor: Results | None) -> tuple[str, ...]:
-    ratio = "" if floor is None else f"{row['work_s'] / floor['work_s']:.2f}"
+    ratio = cpu_ratio = ""
+    if floor is not None:
+        ratio = f"{row['work_s'] / floor['work_s']:.2f}"
+        cpu_ratio = f"{_cpu_s(row) / _cpu_s(floor):.2f}"
     return (
         TITLES[row["contender"]],
         str(row["rounds"]),
         f"{row['work_s']:.2f} s",
         ratio,
+        cpu_ratio,
         f"{row['wall_s']:.2f} s",
         f"{row['client_cpu_s']:.2f} s",
         f"{row['database_cpu_s']:.2f} s",
@@ -299,6 +311,10 @@ def _loading_row(row: Results, floor: Results | None) -> tuple[str, ...]:
         f"{row['wal_bytes'] / 1e6:.1f} MB",
         str(row["wrong"]),
     )
+
+
+def _cpu_s(row: Results) -> float:
+    return float(row["client_cpu_s"] + row["database_cpu_s"])
 
 
 def _usage_table(rows: Sequence[Results], *, latency: bool) -> str:

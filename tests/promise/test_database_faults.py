@@ -109,8 +109,9 @@ def test_a_database_that_fails_at_any_step_ends_the_run_cleanly(trial: Trial, na
         n += stride
         for one in world.ids()[:12]:
             world.change(one, details={"notes": f"{name} {n}"})
-        world.add(direction="Incoming", status="New", substatus="Received")
-        world.add_raw(f"broken {n}", b'{"id":"broken %d","status":"Closed","name":%d}' % (n, n))
+        if n % 4 == 1:
+            world.add(direction="Incoming", status="New", substatus="Received")
+            world.add_raw(f"broken {n}", b'{"id":"broken %d","status":"Closed","name":%d}' % (n, n))
         trial.note_admitted()
         kept = Kept.of(trial)
 

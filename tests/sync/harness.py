@@ -130,7 +130,11 @@ class Harness:
         return report
 
     def note_admitted(self) -> None:
-        self.admitted_ever |= {wire["id"] for wire in self.simulator.state.truth() if admits(wire)}
+        self.admitted_ever |= {
+            wire["id"]
+            for wire in self.simulator.state.truth()
+            if isinstance(wire.get("id"), str) and admits(wire)
+        }
 
     # What is there
 
