@@ -204,6 +204,10 @@ def _bring_up_to_date(
         _count_domain(counts, before.has_domain)
         return None
     row = build.row(referral)
+    if build.rules.tombstones.covers_domain(row.domain):
+        # A row without a domain until now turns out to be the erased customer's.
+        _skip(counts, "erased")
+        return None
     if row.pc_updated_ticks is None:
         # Undated content wins by being fetched later, but must not open the door to older content.
         row = msgspec.structs.replace(row, pc_updated_ticks=before.updated_ticks)

@@ -34,6 +34,8 @@ def recompute_rows(run: Run) -> None:
             if isinstance(referral, Malformed) or before is None:
                 continue
             row = build_row(referral, own_domains=run.rules.own_domains)
+            if run.rules.tombstones.covers_domain(row.domain):
+                continue
             plan.updates[referral_id] = msgspec.structs.replace(
                 row, pc_updated_ticks=before.updated_ticks
             )
