@@ -11,6 +11,7 @@ import base64
 import binascii
 import hmac
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,6 +25,8 @@ MAX_BODY_BYTES = 16 * 1024
 """The largest body that any route has a use for is a few dozen bytes."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_NO_HOST = re.compile(r"[@/\\?#\s]")
+"""With these, only a part of what the caller wrote would be read: it is nobody's name."""
 _DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 
 Standing = Literal["signed_in", "login_needed", "role_missing", "api_key_needed", "closed"]
@@ -123,7 +126,9 @@ def refuse_host(headers: Mapping[str, str], *, known_hosts: Collection[str]) -> 
     """
     host = _host_name(headers.get("host", ""))
     if not host:
-        return Refusal(status=400, code="host_missing", detail="The Host header is missing.")
+        return Refusal(
+            status=400, code="host_missing", detail="The Host header is missing or no name."
+        )
     if host in _LOOPBACK or host in {_host_name(known) for known in known_hosts}:
         return None
     return Refusal(
@@ -208,6 +213,8 @@ def _values(claims: list[Any], claim_type: object) -> list[str]:
 
 
 def _host_name(host: str) -> str:
+    if _NO_HOST.search(host.strip()):
+        return host.strip()
     try:
         return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".").lower()
     except ValueError:

@@ -43,7 +43,7 @@ def serve(
     began_s = monotonic()
     request = Request(
         method=req.method,
-        path=urlsplit(req.url).path,
+        path=_path(req.url),
         headers={name.lower(): value for name, value in req.headers.items()},
         query=dict(req.params),
         placeholders=dict(req.route_params),
@@ -53,6 +53,14 @@ def serve(
     )
     answer = answer_request(request, route, open_app)
     return func.HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
+
+
+def _path(url: str) -> str:
+    """The address's path; empty if its host, which any caller may write, is no name at all."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def answer_request(request: Request, route: Route, open_app: Callable[[], App]) -> Answer:
