@@ -82,6 +82,15 @@ def failing_at(trial: Trial, n: int, failure: LiteralString) -> Iterator[None]:
                 sql.execute(f"DROP TRIGGER fail ON {table}".encode())
 
 
+def assert_history_agrees(trial: Trial, note: str) -> None:
+    """Rows with a new note and their history were written together or not at all."""
+    rows = "SELECT referral_id FROM partner_center_referrals WHERE raw_data::text LIKE %s"
+    history = "SELECT referral_id FROM partner_center_referral_changes WHERE after::text LIKE %s"
+    like = f'%"{note}"%'
+    changed = {row["referral_id"] for row in trial.query(rows, like)}
+    assert changed == {row["referral_id"] for row in trial.query(history, like)}
+
+
 def expire_lease(trial: Trial) -> None:
     trial.query(
         "UPDATE partner_center_sync_state SET lease_expires_at = now() - interval '1 s' RETURNING 1"
@@ -121,6 +130,7 @@ def test_a_database_that_fails_at_any_step_ends_the_run_cleanly(trial: Trial, na
 
         kept.assert_kept_by(trial)
         why = (n, state, code)
+        assert_history_agrees(trial, f"{name} {n}")
         if not survived:
             assert state in {"failed", "refused", "interrupted"}, why
             assert code in codes, why
