@@ -175,7 +175,8 @@ class Trial:
         pid = self.world.victims.begin("sync", "--json", "--mode", mode, environ=self.environ)
 
         def kill() -> None:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
         self.world.meter.arm(message, kill)
         self.world.victims.let_go()

@@ -40,7 +40,10 @@ class Nursery:
         """Begin a command; returns its process id. It waits for `let_go` before it does a thing."""
         order = {"arguments": arguments, "environ": dict(environ), "out": str(self._out)}
         self._say(json.dumps(order))
-        return int(self._hear())
+        pid = int(self._hear())
+        # Signals go to this number; 0 would be our own process group.
+        assert pid > 1, pid
+        return pid
 
     def let_go(self) -> None:
         """Let the command begin its work."""
