@@ -10,13 +10,14 @@ import pytest
 
 from pc_core.progress import to_ticks
 from tests.promise.days import DAY_S, advance
+from tests.promise.scale import LONG, SEED
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open
 from tests.sync.harness import admits, assert_equals_truth
 
 DAYS = 14
 PAGE = 10
 OVERLAP = timedelta(minutes=15)
-SEEDS = (1, 2, 3)
+SEEDS = range(SEED, SEED + (30 if LONG else 3))
 
 
 def be_away(trial: Trial, seed: int) -> set[str]:

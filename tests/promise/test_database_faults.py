@@ -17,6 +17,7 @@ import pytest
 from pc_core.errors import FixSetting, TryLater
 from pc_core.report import FailureKind, Report
 from pc_core.store import Database, Reader, migrate
+from tests.promise.scale import LONG
 from tests.promise.trials import Kept, Trial, assert_healthy
 
 Make = Callable[..., Trial]
@@ -107,13 +108,15 @@ def outcome(trial: Trial, run: Callable[[], Report]) -> tuple[str, str, Report |
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_database_that_fails_at_any_step_ends_the_run_cleanly(trial: Trial, name: str) -> None:
+def test_a_database_that_fails_at_any_step_ends_the_run_cleanly(
+    trial: Trial, name: str, record_property: Callable[[str, object], None]
+) -> None:
     failure, codes = FAILURES[name]
     world = trial.simulator.state
     trial.recover()
     n = 0
     # The kinds differ in what the app is told, not in where: one visits every step.
-    stride = 1 if name == "disk full" else 5
+    stride = 1 if LONG or name == "disk full" else 5
     while n < MOST_STEPS:
         n += stride
         for one in world.ids()[:12]:
@@ -142,6 +145,7 @@ def test_a_database_that_fails_at_any_step_ends_the_run_cleanly(trial: Trial, na
         assert_healthy(trial)
         if survived:
             break
+    record_property("failing_statements", (n - 1) // stride)
     assert survived
     assert n > 20, "every transaction of a run writes several times"
 

@@ -17,6 +17,7 @@ from dev.simulator.faults import Fault
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.report import FailureKind
 from pc_core.sync import Mode
+from tests.promise.scale import LONG, SEED
 from tests.promise.trials import (
     ATTEMPTS,
     Kept,
@@ -147,9 +148,10 @@ def test_an_undisturbed_run_makes_the_calls_that_the_places_are_reckoned_from(
 @pytest.mark.parametrize("mode", LIST_CALLS)
 @pytest.mark.parametrize("name", AILMENTS)
 def test_a_fault_ends_a_run_rightly_and_leaves_nothing_behind(
-    trial: Trial, name: str, mode: Mode
+    trial: Trial, name: str, mode: Mode, record_property: Callable[[str, object], None]
 ) -> None:
     ailment = AILMENTS[name]
+    record_property("faults", 2 * len(WHERE))
     for place, times in product(WHERE, (1, None)):
         at = PLACES[mode, place]
         kept = Kept.of(trial)
@@ -299,6 +301,7 @@ def test_odd_manners_are_noticed_and_lose_nothing(trial: Trial, name: str, mode:
 
 
 PAIRS_PER_SEED = 8
+SEEDS = range(SEED, SEED + (100 if LONG else 10))
 SLOW = {"silence", "slow drip"}  # in real time; met alone above
 CURABLE = {
     **{name: ailment for name, ailment in AILMENTS.items() if name not in SLOW},
@@ -317,8 +320,11 @@ CODES = {code for one in AILMENTS.values() for code in (one.once, one.lasting)} 
 }
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_two_troubles_at_once_lose_nothing_either(make_trial: Make, seed: int) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_troubles_at_once_lose_nothing_either(
+    make_trial: Make, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("pairs", PAIRS_PER_SEED)
     chance = random.Random(seed)  # noqa: S311 - repeats for a seed
     trial = make_trial(60, request_timeout_s=0.3)
     trial.heal()

@@ -6,7 +6,7 @@ store; what has to come of it is reckoned here once more, from the rule in words
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -157,6 +157,7 @@ class Lane:
     reader: psycopg.Connection[dict[str, Any]]
     run: Run
     clock: datetime = BEGINNING
+    stories: int = 0
 
     def happen(self, event: object, prefix: str) -> int:
         """Do what the event says; returns when it was fetched, in ticks."""
@@ -193,7 +194,7 @@ class Nothing:
 
 
 @pytest.fixture
-def lane(database_url: str) -> Iterator[Lane]:
+def lane(database_url: str, record_property: Callable[[str, object], None]) -> Iterator[Lane]:
     database = Database(database_url)
     store = PostgresStore(database)
     lane: Lane
@@ -219,6 +220,7 @@ def lane(database_url: str) -> Iterator[Lane]:
         lane = Lane(reader, run)
         yield lane
     database.close()
+    record_property("interleavings", lane.stories)
 
 
 ROWS = """
@@ -241,6 +243,7 @@ NAMES = """
 def test_whichever_way_payloads_come_only_newer_ones_win(lane: Lane, story: list[Any]) -> None:
     prefix = f"story{next(NUMBERS)}"
     lane.clock = BEGINNING
+    lane.stories += 1
     expected = Expected()
     newest: dict[str, int] = {}
     first: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from pc_core.referral import MAX_DEPTH, MAX_ITEM_BYTES
 from pc_core.store import Reader
 from pc_core.store.listing import Sort
+from tests.promise.scale import LONG
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open
 from tests.sync.harness import admits
 
 Make = Callable[..., Trial]
 Wire = dict[str, Any]
 NUMBERS = count(1)
+EXAMPLES = 200 if LONG else 12
 
 TEXTS = (
     *("engagementId", "name", "organizationId", "externalReferenceId", "status", "substatus"),
@@ -120,6 +122,14 @@ def trial(make_trial: Make) -> Trial:
     return made
 
 
+@pytest.fixture
+def broken(record_property: Callable[[str, object], None]) -> Iterator[list[str]]:
+    """Where rows were broken, to be counted."""
+    places: list[str] = []
+    yield places
+    record_property("broken_rows", len(places))
+
+
 def open_entries(trial: Trial) -> dict[str, tuple[str, str | None]]:
     rows = trial.query("SELECT * FROM partner_center_quarantine WHERE state = 'open'")
     return {row["referral_id"]: (row["reason"], row["field"]) for row in rows}
@@ -140,17 +150,18 @@ def query_count(trial: Trial) -> int:
 
 
 @settings(
-    max_examples=12,
+    max_examples=EXAMPLES,
     deadline=None,
-    derandomize=True,
+    derandomize=not LONG,
     phases=[Phase.generate],  # each example leaves a database behind: nothing to shrink
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(breaks=st.lists(BREAKS, min_size=4, max_size=14))
 def test_broken_rows_are_set_aside_with_their_reason_and_come_back_whole(
-    trial: Trial, breaks: list[Break]
+    trial: Trial, broken: list[str], breaks: list[Break]
 ) -> None:
     world = trial.simulator.state
+    broken += [path for path, *_ in breaks]
     goods, expected, wires = [], {}, {}
     for path, text, reason, field in breaks:
         goods.append(add_good(trial)["id"])

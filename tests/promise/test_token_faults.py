@@ -129,9 +129,15 @@ def restarted(app: App) -> App:
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_refusal_of_entra_is_the_right_state_told_once_and_ends_by_itself(
-    world: App, simulator: Simulator, told: Told, part: int
+    world: App,
+    simulator: Simulator,
+    told: Told,
+    part: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    for code, state in list(TABLE.items())[part::4]:
+    rows = list(TABLE.items())[part::4]
+    record_property("refusals", len(rows))
+    for code, state in rows:
         simulator.clear_requests()
         simulator.entra.fail_with(code, grant="refresh_token")
 
