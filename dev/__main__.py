@@ -21,12 +21,16 @@ MODULES = {"run": "dev.run", "test": "dev.checks", "bench": "dev.bench"}
 TEST_HELP = """\
 usage: python3 -m dev test [pytest arguments]
        python3 -m dev test --mutants [WORD ...]
+       python3 -m dev test --promise
+       PROMISE_LONG=1 python3 -m dev test --promise [WORD ...]
 
 Without arguments: everything that CI runs, that is format, lint, types, import rules and all
 tests. With arguments: only pytest, with those arguments, as in
     python3 -m dev test tests/dev -x -k timers
 With --mutants: break the code in the ways that tests/promise/mutants lists and see the named
-tests fail; words choose among them.
+tests fail; words choose among them. Without words, docs/promise.md tells the outcome.
+With --promise: run the proofs of the promise and write their numbers into docs/promise.md; with
+PROMISE_LONG=1 their long forms (words choose among these), with PROMISE_SEED=N another sample.
 
 Tests that need Chromium, PgBouncer or a PostgreSQL with TLS are left out where the program is
 missing, and the summary names the line that installs it. With CI=true that is a failure.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import mutants
+from dev import mutants, promise
 from dev.folders import CLONE
 from dev.services.azurite import ensure_installed
 from dev.services.npm import axe
@@ -47,7 +47,8 @@ STATIC: tuple[Step, ...] = (
 def main(arguments: Sequence[str]) -> int:
     """Run every check, or only pytest when there are arguments for it; returns the exit code.
 
-    `--mutants` replays the deliberate damage instead; see `mutants`.
+    `--mutants` replays the deliberate damage instead, `--promise` writes what the proofs of the
+    promise found; see the modules of these names.
     """
     is_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     missing = [program for program in PROGRAMS if not program.is_there()]
@@ -59,8 +60,12 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     if arguments and arguments[0] == "--mutants":
         return mutants.main(arguments[1:])
+    if arguments and arguments[0] == "--promise":
+        return promise.main(
+            arguments[1:], lambda given: _run(_pytest(given, missing, in_parallel=True)).status
+        )
     steps = [] if arguments else list(STATIC)
-    steps.append(_pytest(arguments, missing))
+    steps.append(_pytest(arguments, missing, in_parallel=not arguments))
     results = [_run(step) for step in steps]
     _summarise(results, missing, is_ci=is_ci)
     if missing and is_ci:
@@ -69,9 +74,9 @@ def main(arguments: Sequence[str]) -> int:
     return failed[-1].status if failed else 0
 
 
-def _pytest(arguments: Sequence[str], missing: Sequence[Program]) -> Step:
+def _pytest(arguments: Sequence[str], missing: Sequence[Program], *, in_parallel: bool) -> Step:
     command = ["pytest"]
-    if not arguments:
+    if in_parallel:
         # By file, since fixtures start servers per module; more workers than that only wait.
         workers = min(os.cpu_count() or 1, MOST_WORKERS)
         command += ["--numprocesses", str(workers), "--dist", "loadfile"]

@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 
+from dev import promise
 from dev.folders import CLONE, cache_folder
 
 LISTS = CLONE / "tests" / "promise" / "mutants"
@@ -94,7 +95,10 @@ def damaged(mutant: Mutant, text: str) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Replay the mutants whose name, file or test holds every word; returns the exit code."""
+    """Replay the mutants whose name, file or test holds every word; returns the exit code.
+
+    The outcome of a replay of all goes into docs/promise.md.
+    """
     if any(word.startswith("-") for word in words):
         print(USAGE, file=sys.stderr)
         return 2
@@ -114,7 +118,12 @@ def main(words: Sequence[str]) -> int:
             copies.put(stack.enter_context(_copy_of_clone()))
         if not _sound(copies, chosen):
             return 1
-        return _replay(copies, chosen)
+        verdicts = _replay(copies, chosen)
+    missed = sum(verdict.trouble is not None for verdict in verdicts)
+    print(f"── {len(chosen) - missed} of {len(chosen)} mutants were caught")
+    if not words:
+        promise.note_mutants(_by_list(verdicts))
+    return 1 if missed else 0
 
 
 def _words(mutant: Mutant) -> str:
@@ -125,15 +134,30 @@ def _sound(copies: "SimpleQueue[_Copy]", chosen: Sequence[Mutant]) -> bool:
     """Whether the named tests pass while nothing is damaged; only then does failing mean much."""
     tests = sorted({mutant.caught_by for mutant in chosen})
     print(f"── {len(tests)} tests on the sound code", flush=True)
-    copy = copies.get()
-    status, output = copy.run_tests(*tests, timeout_s=TIMEOUT_S * 4)
-    copies.put(copy)
-    if status != 0:
-        print(f"{output}\nthese have to pass before damage can be told from it", file=sys.stderr)
-    return status == 0
+
+    def try_some(some: Sequence[str]) -> bool:
+        copy = copies.get()
+        status, output = copy.run_tests(*some, timeout_s=TIMEOUT_S * 4)
+        copies.put(copy)
+        if status != 0:
+            print(f"{output}\nthese have to pass before damage can be told", file=sys.stderr)
+        return status == 0
+
+    half = (len(tests) + 1) // WORKERS
+    with ThreadPoolExecutor(max_workers=WORKERS) as workers:
+        return all(list(workers.map(try_some, filter(None, (tests[:half], tests[half:])))))
 
 
-def _replay(copies: "SimpleQueue[_Copy]", chosen: Sequence[Mutant]) -> int:
+def _by_list(verdicts: Sequence[Verdict]) -> dict[str, tuple[int, int]]:
+    counts: dict[str, tuple[int, int]] = {}
+    for verdict in verdicts:
+        name = verdict.mutant.name.partition(":")[0]
+        caught, of = counts.get(name, (0, 0))
+        counts[name] = (caught + (verdict.trouble is None), of + 1)
+    return counts
+
+
+def _replay(copies: "SimpleQueue[_Copy]", chosen: Sequence[Mutant]) -> list[Verdict]:
     print(f"── {len(chosen)} mutants", flush=True)
 
     def try_one(mutant: Mutant) -> Verdict:
@@ -143,14 +167,13 @@ def _replay(copies: "SimpleQueue[_Copy]", chosen: Sequence[Mutant]) -> int:
         finally:
             copies.put(copy)
 
-    missed = 0
+    verdicts = []
     with ThreadPoolExecutor(max_workers=WORKERS) as workers:
         for verdict in workers.map(try_one, chosen):
-            missed += verdict.trouble is not None
+            verdicts.append(verdict)
             outcome = "caught" if verdict.trouble is None else f"NOT CAUGHT: {verdict.trouble}"
             print(f"   {verdict.duration_s:6.1f} s   {verdict.mutant.name}   {outcome}", flush=True)
-    print(f"── {len(chosen) - missed} of {len(chosen)} mutants were caught")
-    return 1 if missed else 0
+    return verdicts
 
 
 class _Copy:
