@@ -48,7 +48,7 @@ class Sentence:
     Attributes:
         text: as the README has it, or what is held beyond the promise.
         how: the way in which the tests try it.
-        tests: pytest's ids, without parameters; the source may name a file for all of its tests.
+        tests: pytest's ids, without parameters, or a file for all of its tests.
         not_covered: what they do not show.
     """
 
@@ -85,7 +85,7 @@ class Source:
     def tests(self) -> tuple[str, ...]:
         """Every test that a sentence names, once."""
         named = [one for promise in self.promises for s in promise.sentences for one in s.tests]
-        return tuple(sorted(set(named)))
+        return tuple(sorted(set(expand(named))))
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ def load(path: Path = SENTENCES) -> Source:
         Promise(
             title=promise["title"],
             sentences=tuple(
-                Sentence(**{**one, "tests": _named(one["tests"])}) for one in promise["sentence"]
+                Sentence(**{**one, "tests": tuple(one["tests"])}) for one in promise["sentence"]
             ),
         )
         for promise in plain["promise"]
@@ -126,11 +126,12 @@ def tests_of(file: str) -> list[str]:
     return [f"{file}::{name}" for name in names if name.startswith("test_")]
 
 
-def _named(tests: Iterable[str]) -> tuple[str, ...]:
+def expand(tests: Iterable[str]) -> list[str]:
+    """The tests, those of whole files in place of the files."""
     found: list[str] = []
     for one in tests:
         found += [one] if "::" in one else tests_of(one)
-    return tuple(found)
+    return found
 
 
 def main(words: Sequence[str], run_pytest: Pytest) -> int:
@@ -295,7 +296,7 @@ def render(source: Source, numbers: Numbers) -> str:
             _table(
                 ("Sentence", "How it is tested", "Cases", "Not covered"),
                 [
-                    (one.text, _how(one), _cases(one.tests, tests), one.not_covered)
+                    (one.text, _how(one), _cases(expand(one.tests), tests), one.not_covered)
                     for one in promise.sentences
                 ],
             )
@@ -309,7 +310,8 @@ def _how(sentence: Sentence) -> str:
     by_file: dict[str, list[str]] = {}
     for one in sentence.tests:
         file, _, name = one.partition("::")
-        by_file.setdefault(file, []).append(name.removeprefix("test_").replace("_", " "))
+        words = name.removeprefix("test_").replace("_", " ") or "all of it"
+        by_file.setdefault(file, []).append(words)
     found = [
         f"[{Path(file).name}](../{file}): *{'*; *'.join(names)}*" for file, names in by_file.items()
     ]

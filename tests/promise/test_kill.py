@@ -6,7 +6,7 @@ Nothing in the app knows of this: wires between the process and its servers coun
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -46,7 +46,7 @@ def worlds(
 def try_all(
     worlds: Sequence[KillWorld], numbers: Sequence[int], attempt: Callable[[KillWorld, int], None]
 ) -> None:
-    """One attempt for each number, in whichever world is free."""
+    """One attempt for each number, in whichever world is free, until one fails."""
     free: SimpleQueue[KillWorld] = SimpleQueue()
     for world in worlds:
         free.put(world)
@@ -62,8 +62,11 @@ def try_all(
             free.put(world)
 
     with ThreadPoolExecutor(max_workers=len(worlds)) as pool:
-        for done in [pool.submit(once, number) for number in numbers]:
-            done.result()
+        asked = [pool.submit(once, number) for number in numbers]
+        done, _ = wait(asked, return_when=FIRST_EXCEPTION)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for one in done:
+            one.result()
 
 
 def messages_of(world: KillWorld, mode: Mode, *, synced: bool) -> int:
