@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from pc_core.telemetry import invocation
 from pc_core.web import (
     health_routes,
     openapi,
@@ -44,16 +45,18 @@ def open_app() -> "App":
 )
 def scheduled_sync(timer: func.TimerRequest, context: func.Context) -> None:
     """Pull what changed; a failed run raises, so that the host records a failed invocation."""
-    sync_routes.run_on_schedule(
-        open_app, is_late=timer.past_due, invocation_id=context.invocation_id
-    )
+    with invocation(context, name="scheduled_sync"):
+        sync_routes.run_on_schedule(
+            open_app, is_late=timer.past_due, invocation_id=context.invocation_id
+        )
 
 
 def _http(name: str, route: Route) -> None:
     @app.function_name(name)
     @app.route(route.path, methods=[route.method])
     def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        return serve(req, route, open_app, context)
+        with invocation(context, name=name):
+            return serve(req, route, open_app, context)
 
 
 _http("health", health_routes.HEALTH)  # GET /healthz

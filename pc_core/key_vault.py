@@ -15,6 +15,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 
+from pc_core import telemetry
 from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
 
 TOKEN_CACHE_KEY = "token-cache-key"  # noqa: S105 - the secret's name
@@ -66,7 +67,8 @@ class KeyVault:
             if kept and not again and self._clock() - kept[1] < self._keep_s:
                 return kept[0]
             try:
-                value = self._client.get_secret(name).value or ""
+                with telemetry.calling("Azure Key Vault", "Key Vault", f"read the secret {name}"):
+                    value = self._client.get_secret(name).value or ""
             except AzureError as error:
                 trouble = _explain(error, name)
                 if kept and isinstance(trouble, TryLater):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 import sys
 import threading
 import time
@@ -75,8 +76,14 @@ class Worker:
         # The host's order decides which of two routes that fit a path gets it.
         return sorted(functions, key=lambda function: function.name.upper())
 
-    def invoke(self, function: Function, data: TypedData, reason: str) -> Outcome:
-        """Run a function with its trigger's value and wait for its end."""
+    def invoke(
+        self, function: Function, data: TypedData, reason: str, *, trace_parent: str | None = None
+    ) -> Outcome:
+        """Run a function with its trigger's value and wait for its end.
+
+        Args:
+            trace_parent: the operation that it belongs to, in W3C's form; None: one of its own.
+        """
         invocation_id = str(uuid.uuid4())
         request = _request(
             "invocation_request",
@@ -85,7 +92,9 @@ class Worker:
                 function_id=function.id,
                 input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
                 trigger_metadata={},
-                trace_context=Message(trace_parent="", trace_state="", attributes={}),
+                trace_context=Message(
+                    trace_parent=trace_parent or _new_trace_parent(), trace_state="", attributes={}
+                ),
                 retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
             ),
         )
@@ -122,6 +131,10 @@ class Worker:
 
     def _wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _new_trace_parent() -> str:
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def _request(kind: str, content: Message) -> Message:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from pc_core import events
+from pc_core import events, telemetry
 from pc_core.budget import Budget
 from pc_core.errors import (
     BudgetEnded,
@@ -104,6 +104,7 @@ class PartnerCenterClient:
         self.retries = 0
         self._base_url = base_url.rstrip("/")
         self._base_path = urlsplit(self._base_url).path
+        self._host = urlsplit(self._base_url).hostname or ""
         self._tokens = tokens
         self._request_timeout_s = request_timeout_s
         self._retry = retry or RetryPolicy()
@@ -282,7 +283,11 @@ class PartnerCenterClient:
         self.retries += sent > 1
         request_id = str(uuid.uuid4())
         try:
-            answer = self._exchange(path, query, token, budget, request_id)
+            with telemetry.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
+                call.request_id = request_id
+                answer = self._exchange(path, query, token, budget, request_id)
+                call.result = str(answer.status)
+                call.is_success = answer.status < 400
         except _NoAnswerError as failure:
             _note_failure(path, sent, client_request_id=request_id, problem=str(failure))
             return None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pc_core import telemetry
 from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
 
 _SAFE = "What was committed before stays; the transaction at hand was rolled back."
@@ -190,7 +191,7 @@ def is_data_error(error: Exception) -> bool:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn psycopg's errors into the app's; others pass.
+    """Turn psycopg's errors into the app's, others pass; the whole is told as one call.
 
     Raises:
         TryLater: out of reach, busy, read-only or full.
@@ -199,9 +200,10 @@ def translated(doing: str) -> Iterator[None]:
     """
     import psycopg
 
-    try:
-        yield
-    except PartnerCenterSyncError:
-        raise
-    except psycopg.Error as error:
-        raise translate(error, doing=doing) from None
+    with telemetry.calling("SQL", "PostgreSQL", doing):
+        try:
+            yield
+        except PartnerCenterSyncError:
+            raise
+        except psycopg.Error as error:
+            raise translate(error, doing=doing) from None

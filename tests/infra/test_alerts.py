@@ -56,9 +56,10 @@ class Listener(logging.Handler):
 def listener() -> Iterator[Listener]:
     heard = Listener()
     events.logger.addHandler(heard)
-    level, events.logger.level = events.logger.level, logging.INFO
+    level = events.logger.level
+    events.logger.setLevel(logging.INFO)
     yield heard
-    events.logger.level = level
+    events.logger.setLevel(level)
     events.logger.removeHandler(heard)
 
 
