@@ -202,6 +202,29 @@ def _below_suffix(host: str) -> str | None:
     return domain if domain is not None and "_" not in domain else None
 
 
+_JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_NAME: Final = re.compile(r"[\w.-]+")
+_MOST_LABELS: Final = 10
+
+
+def domains_in(text: bytes) -> Iterator[str]:
+    """Every name in a text that may be a domain, with the names above it, in no order.
+
+    For texts that nobody could read as JSON, to be compared with a domain that is known:
+    a host stands there for itself and for what it lies below.
+    """
+    plain = _JSON_ESCAPE.sub(
+        lambda found: chr(int(found[1], 16)) if found[1] else " ", text.decode("utf-8", "replace")
+    )
+    for name in {name for name in _NAME.findall(plain) if "." in name}:
+        host = name.strip(".-_")[-_MAX_HOST_CHARS:]
+        if not host.isascii():
+            host = _to_ascii(host) or ""
+        labels = host.lower().split(".")
+        for first in range(max(0, len(labels) - _MOST_LABELS), len(labels) - 1):
+            yield ".".join(labels[first:])
+
+
 # --- who it cannot be ----------------------------------------------------------------------------
 
 # Names that never leave a local network (RFC 2606, 6761, 6762, 8375, 9476, ICANN's .internal) and

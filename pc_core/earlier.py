@@ -121,12 +121,8 @@ class Import:
         """
         self.earlier.check()
         takeover = Takeover(dry_run=dry_run)
-        rules = Rules(
-            admission=EVERYTHING,
-            own_domains=self.own_domains,
-            tombstones=self.store.load_tombstones(),
-        )
         if dry_run:
+            rules = self._rules()
             for rows in self._batches():
                 items = [_understand(row) for row in rows]
                 takeover.counts.add(self._plan(items, rules).counts)
@@ -150,13 +146,21 @@ class Import:
         ended = RunState.FAILED
         try:
             with Heartbeat(self.store, lease, every_s=self.lease_s / 4):
-                self._store_all(takeover, rules, lease, report, tell)
+                # Read under the lease: an erasure just before it counts.
+                self._store_all(takeover, self._rules(), lease, report, tell)
             ended = RunState.COMPLETED
         finally:
             report = replace(report, counts=takeover.counts).ended(ended, at=self.now())
             self.store.finish_run(lease, report, None)
         events.emit("partner_center_earlier_imported", task_id=report.task_id, **_counted(takeover))
         return takeover
+
+    def _rules(self) -> Rules:
+        return Rules(
+            admission=EVERYTHING,
+            own_domains=self.own_domains,
+            tombstones=self.store.load_tombstones(),
+        )
 
     def _store_all(
         self,

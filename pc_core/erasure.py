@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 ErasedKind = Literal["referral_id", "domain"]
@@ -28,9 +29,15 @@ class Tombstones:
 
     def covers_id(self, referral_id: str) -> bool:
         """Whether this referral was erased."""
-        return bool(self.referral_ids) and (
-            tombstone(self.key, "referral_id", referral_id) in self.referral_ids
-        )
+        return bool(self.referral_ids) and self.of_id(referral_id) in self.referral_ids
+
+    def of_id(self, referral_id: str) -> bytes:
+        """The tombstone of this referral, whether or not it is among these."""
+        return tombstone(self.key, "referral_id", referral_id)
+
+    def with_ids(self, digests: Iterable[bytes]) -> Tombstones:
+        """These, and referrals that have been buried since."""
+        return replace(self, referral_ids=self.referral_ids.union(digests))
 
     def covers_domain(self, domain: str | None) -> bool:
         """Whether this customer's domain was erased."""

@@ -12,8 +12,9 @@ from typing import Literal
 import msgspec
 
 from pc_core.admission import Admission
+from pc_core.company_domain import domains_in
 from pc_core.erasure import Tombstones
-from pc_core.referral import Malformed, Referral
+from pc_core.referral import Malformed, Referral, restore_raw
 from pc_core.report import Counts
 from pc_core.row import Row, build_row
 
@@ -74,8 +75,9 @@ class PagePlan:
         reappeared: stored referrals, marked missing, that were on the page.
         understood: ids whose quarantine entries a good version has closed.
         superseded: ids whose replayed content is older than what is stored.
-        seen: every id on the page, quarantined ones too.
-        organizations: organizationId values met on the page.
+        seen: every id on the page but those of erased customers; quarantined ones too.
+        erased: referrals that turned out to be an erased customer's, each with its tombstone:
+            whatever is stored of them has to go.
     """
 
     inserts: dict[str, Row] = field(default_factory=dict)
@@ -85,12 +87,34 @@ class PagePlan:
     understood: set[str] = field(default_factory=set)
     superseded: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    erased: dict[str, bytes] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
     @property
     def writes_rows(self) -> bool:
         """Whether any referral row changes."""
-        return bool(self.inserts or self.updates or self.reappeared)
+        return bool(self.inserts or self.updates or self.reappeared or self.erased)
+
+    def erase(self, referral_id: str, tombstones: Tombstones) -> None:
+        """Skip an item of an erased customer's, with all that is planned for its referral."""
+        _skip(self.counts, "erased")
+        self.erased[referral_id] = tombstones.of_id(referral_id)
+        counts = self.counts
+        if self.inserts.pop(referral_id, None) is not None:
+            counts.inserted -= 1
+            _skip(counts, "erased")
+        if self.updates.pop(referral_id, None) is not None:
+            counts.updated -= 1
+            _skip(counts, "erased")
+        kept = [item for item in self.quarantine if item.referral_id != referral_id]
+        for _ in range(len(self.quarantine) - len(kept)):
+            counts.quarantined -= 1
+            _skip(counts, "erased")
+        self.quarantine = kept
+        self.reappeared.discard(referral_id)
+        self.understood.discard(referral_id)
+        self.superseded.discard(referral_id)
+        self.seen.discard(referral_id)
 
 
 def make_plan(
@@ -115,6 +139,12 @@ def make_plan(
         counts.fetched += 1
         if isinstance(item, Malformed):
             _set_aside(plan, item, rules.tombstones)
+            continue
+        if item.referral_id in plan.erased or rules.tombstones.covers_id(item.referral_id):
+            if item.referral_id in known:
+                plan.erase(item.referral_id, rules.tombstones)
+            else:
+                _skip(counts, "erased")
             continue
         plan.seen.add(item.referral_id)
         plan.understood.add(item.referral_id)
@@ -156,28 +186,49 @@ class _Builder:
             return msgspec.structs.replace(row, pc_updated_ticks=most)
         return row
 
+    def shows_erased(self, referral: Referral, before: StoredRow) -> bool:
+        """Whether content that is not stored names an erased customer's domain."""
+        tombstones = self.rules.tombstones
+        return (
+            bool(tombstones.domains)
+            and referral.content_hash != before.content_hash
+            and tombstones.covers_domain(self.row(referral).domain)
+        )
+
 
 def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
+    if _is_erased(plan, item, tombstones):
+        _skip(plan.counts, "erased")
+        return
     if item.referral_id is not None:
         plan.seen.add(item.referral_id)
-        if tombstones.covers_id(item.referral_id):
-            _skip(plan.counts, "erased")
-            return
     plan.quarantine.append(item)
     plan.counts.quarantined += 1
+
+
+def _is_erased(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> bool:
+    """Whether what cannot be understood is, or may be, an erased customer's.
+
+    Whose it is cannot be read from it; where the domain occurs at all, it is not kept.
+    """
+    if item.referral_id is not None and (
+        item.referral_id in plan.erased or tombstones.covers_id(item.referral_id)
+    ):
+        return True
+    return bool(tombstones.domains) and any(
+        tombstones.covers_domain(domain) for domain in domains_in(restore_raw(item.raw_text))
+    )
 
 
 def _admit(plan: PagePlan, referral: Referral, build: _Builder) -> StoredRow | None:
     rules, origin = build.rules, build.origin
     reason = rules.admission.skip_reason(referral)
-    if reason is None and rules.tombstones.covers_id(referral.referral_id):
-        reason = "erased"
     if reason is not None:
         _skip(plan.counts, reason)
         return None
     row = build.row(referral)
     if rules.tombstones.covers_domain(row.domain):
-        _skip(plan.counts, "erased")
+        plan.erase(referral.referral_id, rules.tombstones)
         return None
     plan.inserts[referral.referral_id] = row
     plan.counts.inserted += 1
@@ -190,6 +241,11 @@ def _bring_up_to_date(
     plan: PagePlan, referral: Referral, before: StoredRow, build: _Builder
 ) -> StoredRow | None:
     counts, origin = plan.counts, build.origin
+    if build.shows_erased(referral, before):
+        # A row without a domain until now, say, turns out to be the erased customer's; or it was,
+        # as an older version of it tells.
+        plan.erase(referral.referral_id, build.rules.tombstones)
+        return None
     if before.missing and origin.kind == "live":
         plan.reappeared.add(referral.referral_id)
     older = _is_older(referral, before, origin)
@@ -204,10 +260,6 @@ def _bring_up_to_date(
         _count_domain(counts, before.has_domain)
         return None
     row = build.row(referral)
-    if build.rules.tombstones.covers_domain(row.domain):
-        # A row without a domain until now turns out to be the erased customer's.
-        _skip(counts, "erased")
-        return None
     if row.pc_updated_ticks is None:
         # Undated content wins by being fetched later, but must not open the door to older content.
         row = msgspec.structs.replace(row, pc_updated_ticks=before.updated_ticks)

@@ -227,7 +227,8 @@ class Store(Protocol):
         """Apply a page in one transaction.
 
         Rows, history, quarantine (new entries, and those that `understood` closes), seen ids of
-        the walks named, run progress and state commit together or not at all.
+        the walks named, run progress and state commit together or not at all. What is stored of
+        referrals in `erased` is removed, and their tombstones written.
 
         Raises:
             RowRefused: the database refuses one row; nothing was written.
@@ -274,6 +275,7 @@ class Store(Protocol):
         plan: PagePlan,
         *,
         settled: Sequence[tuple[int, str]],
+        removed: Collection[int] = (),
         reasons: Sequence[tuple[int, str, str | None, str]],
         report: Report,
         state: SyncState,
@@ -282,8 +284,8 @@ class Store(Protocol):
         """Apply a replay in one transaction.
 
         The plan's rows are written, the entries in `settled` (number and `replayed` or
-        `superseded`) closed, and `reasons` (number, reason, field, detail) renewed for those that
-        still cannot be understood.
+        `superseded`) closed, those in `removed` deleted, and `reasons` (number, reason, field,
+        detail) renewed for those that still cannot be understood.
         """
 
     def purge(self, lease: Lease, *, older_than_days: int) -> int:

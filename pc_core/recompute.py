@@ -19,6 +19,8 @@ _ROWS_AT_A_TIME = 200
 def recompute_rows(run: Run) -> None:
     """Derive every stored row again from its raw JSON, without asking Partner Center.
 
+    A row whose domain comes out as an erased customer's is removed, and counted as skipped.
+
     Raises:
         BudgetEnded: the place to go on is stored.
     """
@@ -35,17 +37,17 @@ def recompute_rows(run: Run) -> None:
                 continue
             row = build_row(referral, own_domains=run.rules.own_domains)
             if run.rules.tombstones.covers_domain(row.domain):
+                plan.counts.fetched += 1
+                plan.erase(referral_id, run.rules.tombstones)
                 continue
             plan.updates[referral_id] = msgspec.structs.replace(
                 row, pc_updated_ticks=before.updated_ticks
             )
         after = rows[-1][0] if len(rows) == _ROWS_AT_A_TIME else None
-        run.report.counts.recomputed += len(plan.updates)
-        state = replace(run.state, recompute_after=after)
-        run.store.save_page(
-            run.lease, plan, state=state, report=run.tallied(), fetched_at=run.now()
-        )
-        run.state = state
+        plan.counts.recomputed = len(plan.updates)
+        state, report = replace(run.state, recompute_after=after), run.counted(plan.counts)
+        run.store.save_page(run.lease, plan, state=state, report=report, fetched_at=run.now())
+        run.saved(state, report, plan)
 
 
 def replay_quarantine(run: Run) -> None:
@@ -53,6 +55,8 @@ def replay_quarantine(run: Run) -> None:
 
     An entry that can be understood now is stored where it is strictly newer than what is stored;
     an older one becomes `superseded`; one that still cannot be understood gets its new reason.
+
+    One that proves to be an erased customer's is removed.
 
     Raises:
         BudgetEnded: what was replayed stays replayed.
@@ -82,6 +86,11 @@ def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
         plan.counts.fetched += len(still)
         plan.counts.quarantined += len(still)
         plan.understood.clear()
+        gone = {
+            number
+            for number, item in understood
+            if item.referral_id in plan.erased or run.rules.tombstones.covers_id(item.referral_id)
+        }
         report = run.counted(plan.counts)
         try:
             run.store.settle_quarantine(
@@ -90,7 +99,9 @@ def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
                 settled=[
                     (number, "superseded" if item.referral_id in plan.superseded else "replayed")
                     for number, item in understood
+                    if number not in gone
                 ],
+                removed=gone,
                 reasons=[(number, item.reason, item.field, item.detail) for number, item in still],
                 report=report,
                 state=run.state,
@@ -99,5 +110,5 @@ def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
         except RowRefused as refused:
             read = [(number, without(item, refused)) for number, item in read]
         else:
-            run.report = report
+            run.saved(run.state, report, plan)
             return

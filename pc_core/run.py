@@ -204,7 +204,7 @@ class Run:
         refused_rows = 0
         while True:
             plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=page.rows)
-            if asked_for is not None:
+            if asked_for is not None and asked_for not in plan.erased:
                 plan.seen.add(asked_for)
             report = self.counted(plan.counts, pages=1)
             try:
@@ -223,8 +223,15 @@ class Run:
                 items = [without(item, refused) for item in items]
             else:
                 break
-        self.state, self.report = state, report
+        self.saved(state, report, plan)
         self._say(plan)
+
+    def saved(self, state: SyncState, report: Report, plan: PagePlan) -> None:
+        """Take note that a plan was committed with this state and report."""
+        self.state, self.report = state, report
+        if plan.erased:
+            tombstones = self.rules.tombstones.with_ids(plan.erased.values())
+            self.rules = replace(self.rules, tombstones=tombstones)
 
     def save_state(self, state: SyncState, *, forget: Collection[Walk] = ()) -> None:
         """Commit a change of state that comes without rows."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
-from pc_core.erasure import ErasureCount, tombstone
+from pc_core.erasure import ErasedKind, ErasureCount, tombstone
 from pc_core.ports import Lease
 from pc_core.store import lease as leases
 from pc_core.store.batch import Batch, Rows
@@ -48,16 +48,8 @@ def erase(
         values = {"ids": ids, "domain": domain}
         batch.add(_SQL["count"], values)
         if not dry_run:
-            for name in ("erase_changes", "erase_quarantine", "erase_seen", "erase_referrals"):
-                batch.add(_SQL[name], values)
-            batch.add(
-                _SQL["bury"],
-                {
-                    "tombstones": msgspec.json.encode(
-                        [{"kind": kind, "digest": digest.hex()} for kind, digest in digests]
-                    ).decode()
-                },
-            )
+            add_removal(batch, ids)
+            add_burial(batch, digests)
         batch.commit()
         counted, *buried = batch.send()
     referrals, changes, quarantine, mentions = counted[0]
@@ -70,9 +62,24 @@ def erase(
     )
 
 
-def _digests(key: Rows, ids: Collection[str], domain: str | None) -> list[tuple[str, bytes]]:
+def add_removal(batch: Batch, ids: Iterable[str]) -> None:
+    """Remove whatever is stored of these referrals."""
+    values = {"ids": list(ids)}
+    for name in ("erase_changes", "erase_quarantine", "erase_seen", "erase_referrals"):
+        batch.add(_SQL[name], values)
+
+
+def add_burial(batch: Batch, digests: Iterable[tuple[ErasedKind, bytes]]) -> None:
+    """Write tombstones; those that are there already stay as they are."""
+    plain = [{"kind": kind, "digest": digest.hex()} for kind, digest in digests]
+    batch.add(_SQL["bury"], {"tombstones": msgspec.json.encode(plain).decode()})
+
+
+def _digests(key: Rows, ids: Collection[str], domain: str | None) -> list[tuple[ErasedKind, bytes]]:
     secret = key[0][0]
-    found = {("referral_id", tombstone(secret, "referral_id", each)) for each in ids}
+    found: set[tuple[ErasedKind, bytes]] = {
+        ("referral_id", tombstone(secret, "referral_id", each)) for each in ids
+    }
     if domain is not None:
         found.add(("domain", tombstone(secret, "domain", domain)))
     return sorted(found)

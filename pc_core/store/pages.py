@@ -19,8 +19,8 @@ from pc_core.progress import SyncState
 from pc_core.referral import Malformed
 from pc_core.report import Report
 from pc_core.row import COLUMNS, Row, fold
+from pc_core.store import erasure, runs, state
 from pc_core.store import lease as leases
-from pc_core.store import runs, state
 from pc_core.store.batch import Batch
 from pc_core.store.faults import is_data_error
 from pc_core.store.pool import Database
@@ -85,7 +85,7 @@ class PageWrite:
     Attributes:
         seen_in: walks that note the plan's ids as seen.
         close_understood: whether the plan's understood ids close their open quarantine entries.
-        settled, reasons: of a replay, see `Store.settle_quarantine`.
+        settled, removed, reasons: of a replay, see `Store.settle_quarantine`.
     """
 
     plan: PagePlan
@@ -95,6 +95,7 @@ class PageWrite:
     seen_in: Collection[Walk] = ()
     close_understood: bool = True
     settled: Sequence[tuple[int, str]] = ()
+    removed: Collection[int] = ()
     reasons: Sequence[tuple[int, str, str | None, str]] = ()
 
 
@@ -163,6 +164,9 @@ def _write(connection: Connection[Any], lease: Lease, page: PageWrite, *, surpri
     _add_quarantine(batch, page)
     if page.seen_in and plan.seen:
         batch.add(_SEEN["note"], {"walks": _json(page.seen_in), "ids": _json(plan.seen)})
+    if plan.erased:
+        erasure.add_removal(batch, plan.erased)
+        erasure.add_burial(batch, [("referral_id", each) for each in plan.erased.values()])
     runs.add_save(batch, page.report)
     batch.commit()
     batch.send()
@@ -181,6 +185,8 @@ def _add_quarantine(batch: Batch, page: PageWrite) -> None:
     if page.settled:
         settled = [{"entry_id": number, "state": end} for number, end in page.settled]
         batch.add(_QUARANTINE["settle"], {"settled": msgspec.json.encode(settled).decode()})
+    if page.removed:
+        batch.add(_QUARANTINE["remove"], {"entry_ids": list(page.removed)})
     if page.reasons:
         reasons = [
             {"entry_id": number, "reason": reason, "field": field, "detail": detail}

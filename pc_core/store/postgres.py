@@ -125,6 +125,7 @@ class PostgresStore:
         plan: PagePlan,
         *,
         settled: Sequence[tuple[int, str]],
+        removed: Collection[int] = (),
         reasons: Sequence[tuple[int, str, str | None, str]],
         report: Report,
         state: SyncState,
@@ -146,6 +147,7 @@ class PostgresStore:
                     fetched_at=fetched_at,
                     close_understood=False,
                     settled=settled,
+                    removed=removed,
                     reasons=reasons,
                 ),
             )

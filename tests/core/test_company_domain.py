@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from publicsuffixlist import PublicSuffixList
 from pc_core import company_domain
 from pc_core.company_domain import (
     CompanyDomain,
+    domains_in,
     find_company_domain,
     list_versions,
     normalise_host,
@@ -353,6 +356,51 @@ def test_no_text_makes_it_stumble(email: str, external_id: str, website: str) ->
     found = find(email, ids=(("External", external_id),), websites=(website,))
 
     assert found.domain is None or found.domain.isascii()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "acme.com.tr",
+        '{"email":"Ada <ada@mail.ACME.com.tr>"',
+        r'"site":"https:\/\/www.acme.com.tr\/tr"',
+        r'"notes":"mail:\nacme.com.tr.\tbye"',
+        r'"email":"ada\u0040acme\u002ecom.tr"',
+        '"acme.com.tr\u2019den geldi"',
+        "x" * 300 + ".acme.com.tr",
+        "a." * 300 + "acme.com.tr",
+    ],
+)
+def test_a_domain_is_found_in_a_text_that_nobody_can_read(text: str) -> None:
+    assert "acme.com.tr" in set(domains_in(text.encode()))
+
+
+def test_a_domain_is_found_however_its_letters_are_written() -> None:
+    for text in ("info@müşteri.com.tr", r"info@m\u00fc\u015fteri.com.tr", "MÜŞTERİ.COM.TR"):
+        assert "xn--mteri-kva70e.com.tr" in set(domains_in(text.encode())), text
+
+
+@pytest.mark.parametrize("text", ["notacme.com.tr", "acme.com", "acme.com.tr.example", "acme com"])
+def test_a_domain_is_not_found_in_another_name(text: str) -> None:
+    assert "acme.com.tr" not in set(domains_in(text.encode()))
+
+
+@given(st.binary(), st.sampled_from([b" ", b"@", b"/", b'"', b"\xff"]), st.binary())
+def test_a_domain_is_found_in_any_bytes(before: bytes, between: bytes, after: bytes) -> None:
+    text = before + b" " + between + b"acme.com.tr" + between + b" " + after
+
+    assert "acme.com.tr" in set(domains_in(text))
+
+
+@pytest.mark.parametrize("unit", ["a", "a.", "a-b.c ", "\\", "\\u00", "é.", "."])
+def test_a_giant_text_takes_no_giant_time(unit: str) -> None:
+    text = (unit * (5_000_000 // len(unit))).encode()
+    began_s = time.process_time()
+
+    found = set(domains_in(text))
+
+    assert time.process_time() - began_s < 10
+    assert len(found) < 20
 
 
 def test_the_suffixes_are_those_that_the_package_makes_of_its_list() -> None:

@@ -262,6 +262,62 @@ def test_what_was_erased_does_not_come_back() -> None:
     assert plan.counts.skipped_reasons == {"erased": 3}
 
 
+ERASED = "silinen-firma.com.tr"
+BURIED = Rules(
+    admission=DEFAULT,
+    own_domains=frozenset(),
+    tombstones=Tombstones(
+        key=b"k" * 32,
+        referral_ids=frozenset({tombstone(b"k" * 32, "referral_id", "r-5")}),
+        domains=frozenset({tombstone(b"k" * 32, "domain", ERASED)}),
+    ),
+)
+
+
+def customer(domain: str) -> dict[str, Any]:
+    return {"customerProfile": {"team": [{"email": f"a@posta.{domain}"}]}}
+
+
+@pytest.mark.parametrize("updated", ["2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"])
+@pytest.mark.parametrize("origin", [LIVE, REPLAY])
+def test_a_stored_referral_that_turns_out_to_be_an_erased_customers_goes(
+    updated: str, origin: Origin
+) -> None:
+    before = referral("r-1", customerProfile=None)
+    now = referral("r-1", updatedDateTime=updated, **customer(ERASED))
+
+    plan = plan_of(
+        now,
+        item("r-1", details={"dealValue": []}),
+        stored_rows=stored(before, missing=True, has_domain=False),
+        rules=BURIED,
+        origin=origin,
+    )
+
+    assert plan.erased == {"r-1": tombstone(b"k" * 32, "referral_id", "r-1")}
+    assert plan.writes_rows
+    assert not plan.updates
+    assert not plan.seen | plan.understood | plan.reappeared | plan.superseded
+    assert plan.counts.skipped_reasons == {"erased": 2}
+
+
+def test_what_cannot_be_read_is_not_kept_where_an_erased_domain_occurs_in_it() -> None:
+    broken: dict[str, Any] = {"details": {"dealValue": []}}
+
+    plan = plan_of(
+        item("r-1", **broken, **customer(ERASED)),
+        item("r-2", **broken, name=f"wrote to X@{ERASED.upper()}."),
+        item("r-3", **broken, **customer("baska-firma.com.tr")),
+        item("r-4", **broken, name=f"not-{ERASED}"),
+        parse(b'{"id": "r-6", "name": "a\\u0040' + ERASED.encode() + b'"'),
+        rules=BURIED,
+    )
+
+    assert [one.referral_id for one in plan.quarantine] == ["r-3", "r-4"]
+    assert plan.counts.skipped_reasons == {"erased": 3}
+    assert plan.seen == {"r-3", "r-4"}
+
+
 def to_ticks_of(text: str) -> int:
     parsed = referral("x", updatedDateTime=text)
     assert parsed.updated_at is not None
@@ -278,6 +334,7 @@ wires = st.fixed_dictionaries(
             [None, "2026-05-01T00:00:00Z", "2026-05-01T00:00:00.0000001Z", "2027-01-01T00:00:00Z"]
         ),
         "name": st.sampled_from(["a", "b"]),
+        "customerProfile": st.sampled_from([None, customer(ERASED)["customerProfile"]]),
         "details": st.sampled_from([None, {"dealValue": "no number"}]),
     }
 )
@@ -303,6 +360,39 @@ def test_every_item_lands_in_exactly_one_pile(
         counts.quarantined,
     )
     assert counts.fetched == len(page) == sum(piles)
+    assert sum(counts.skipped_reasons.values()) == counts.skipped
+
+
+@given(pages, pages, st.sampled_from([LIVE, REPLAY]))
+def test_no_plan_keeps_anything_of_an_erased_customer(
+    earlier: list[Referral | Malformed], page: list[Referral | Malformed], origin: Origin
+) -> None:
+    stored_rows: dict[str, StoredRow] = {}
+    for before in earlier:
+        if isinstance(before, Referral) and ERASED.encode() not in before.raw:
+            stored_rows |= stored(before)
+
+    plan = plan_of(*page, stored_rows=stored_rows, rules=BURIED, origin=origin)
+
+    written = [*plan.inserts.values(), *plan.updates.values()]
+    assert not [row for row in written if row.domain == ERASED or row.referral_id == "r-5"]
+    assert not [one for one in plan.quarantine if ERASED in one.raw_text]
+    kept = {*plan.inserts, *plan.updates, *plan.seen, *plan.understood, *plan.reappeared}
+    assert not kept & plan.erased.keys()
+    named = {
+        one.referral_id
+        for one in page
+        if isinstance(one, Referral)
+        and ERASED.encode() in one.raw
+        and (one.referral_id in stored_rows or DEFAULT.skip_reason(one) is None)
+    }
+    assert named - {"r-5"} <= plan.erased.keys()
+    counts = plan.counts
+    piles = (counts.inserted, counts.updated, counts.unchanged, counts.skipped, counts.quarantined)
+    assert min(piles) >= 0
+    assert counts.fetched == len(page) == sum(piles)
+    assert counts.inserted == len(plan.inserts)
+    assert counts.quarantined == len(plan.quarantine)
     assert sum(counts.skipped_reasons.values()) == counts.skipped
 
 

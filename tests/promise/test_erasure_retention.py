@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from dev.simulator.world import World
+from pc_core.errors import TryLater
 from pc_core.store import Reader
 from pc_core.sync import Mode
 from pc_core.web.referral_routes import CSV_COLUMNS
@@ -131,30 +132,228 @@ def test_an_erased_customer_does_not_come_back_by_any_way(trial: Trial, by: str)
     assert trial.rows().keys() == others
 
 
-def test_a_stored_row_that_turns_out_to_be_an_erased_customers_is_not_filled_with_it(
-    trial: Trial,
-) -> None:
-    world = trial.simulator.state
-    wire = world.add(
+def add_unknown(world: World) -> Wire:
+    """A new referral whose customer has no domain that anybody knows of."""
+    return world.add(
         direction="Incoming",
         status="New",
-        customerProfile={"name": "Unknown yet", "team": [], "ids": []},
+        substatus="Received",
+        customerProfile={"name": COMPANY, "team": [{"email": f"{PERSON}@gmail.com"}], "ids": []},
     )
+
+
+def reveal(world: World, referral_id: str, **fields: Any) -> None:
+    """The referral's customer turns out to be the erased one."""
+    profile = {"name": COMPANY, "team": [{"email": f"{PERSON}@{DOMAIN}"}]}
+    world.change(referral_id, customerProfile=profile, **fields)
+
+
+@pytest.mark.parametrize("how", ["incremental", "full", "one by one"])
+def test_a_stored_row_that_turns_out_to_be_an_erased_customers_goes(trial: Trial, how: str) -> None:
+    world = trial.simulator.state
+    wire = add_unknown(world)
     add_customer(world)
     trial.run()
+    world.change(wire["id"], name="with a history")
+    trial.run()
+    world.add_raw(wire["id"], json.dumps({**world.get(wire["id"]), "name": 7}).encode())
+    trial.run()
     assert trial.rows()[wire["id"]]["domain"] is None
+    assert traces(trial, wire["id"]) >= {"partner_center_quarantine"}
     erase(trial, domain=DOMAIN)
+    needles = (DOMAIN, COMPANY, PERSON, wire["id"])
+    assert traces(trial, *needles) >= {"partner_center_referral_changes"}
 
-    world.change(
-        wire["id"],
-        customerProfile={"name": COMPANY, "team": [{"email": f"{PERSON}@{DOMAIN}"}]},
-    )
-    modes: tuple[Mode, ...] = ("incremental", "full")
+    if how == "one by one":
+        # No page of the list has it, and only the answer by its id tells whose it is.
+        trial.simulator.clear_requests()
+        trial.run("full")
+        world.set_visible(lambda one: one["id"] != wire["id"])
+        world.after_request(trial.list_requests(), lambda: world.set_visible(1))
+    reveal(world, wire["id"], name="with a domain")
+    modes: tuple[Mode, ...] = ("incremental", "full") if how == "incremental" else ("full",)
+    first, *_ = [trial.run(mode) for mode in modes]
+
+    assert first.state == "completed", first.failure
+    by_id = [one for one in trial.simulator.requests if one.path.endswith(wire["id"])]
+    assert bool(by_id) is (how == "one by one")
+    assert first.counts.skipped_reasons["erased"] >= 1
+    assert_counts_agree(first)
+    assert_away(trial, *needles)
+    # The referral stays away even where its content tells nothing any more.
+    for profile in (None, {"name": COMPANY, "team": []}):
+        world.change(wire["id"], customerProfile=profile)
+        assert trial.run("full").state == "completed"
+        assert_away(trial, *needles)
+
+
+def test_changed_rules_that_find_an_erased_customer_make_its_rows_go(trial: Trial) -> None:
+    world = trial.simulator.state
+    profile = {"name": COMPANY, "team": [{"email": f"{PERSON}@{DOMAIN}"}]}
+    hers = add_customer(world)
+    # As our own domain, it is nobody's; taken off the list, it is the customer's.
+    trial.own_domains = frozenset({DOMAIN})
+    trial.run()
+    assert trial.rows()[hers["id"]]["domain"] is None
+    world.change(hers["id"], name="with a history")
+    trial.run()
+    other = trial.rows().keys() - {hers["id"]}
+    add_customer(world)
+    trial.own_domains = frozenset()
+    found = erase(trial, domain=DOMAIN)
+    assert found.referrals == 0
+    assert trial.rows()[hers["id"]]["raw_data"]["customerProfile"]["name"] == profile["name"]
+
+    trial.rules_made_with = "rules-2"
+    report = trial.run()
+
+    assert report.state == "completed", report.failure
+    assert report.counts.recomputed == len(other)
+    assert report.counts.skipped_reasons["erased"] == 2
+    assert_counts_agree(report)
+    assert_away(trial, DOMAIN, COMPANY, PERSON, hers["id"])
+    assert trial.rows().keys() == other
+    assert trial.run("full").state == "completed"
+    assert_away(trial, DOMAIN, COMPANY, PERSON, hers["id"])
+
+
+BREAKS: dict[str, Any] = {
+    "a field of the wrong type": lambda wire: json.dumps({**wire, "details": 7}).encode(),
+    "no id": lambda wire: json.dumps({**wire, "id": None}).encode(),
+    "another id": lambda wire: json.dumps({**wire, "id": "new", "name": 7}).encode(),
+    "escapes": lambda wire: (
+        json.dumps({**wire, "name": 7}).replace("@", "\\u0040").replace("e", "\\u0065").encode()
+    ),
+    "NUL": lambda wire: json.dumps({**wire, "name": "a\0b"}).encode(),
+    "a lone surrogate": lambda wire: json.dumps({**wire, "name": "a\ud800b"}).encode(),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_what_cannot_be_read_of_an_erased_customer_is_not_kept_in_quarantine(
+    trial: Trial, name: str
+) -> None:
+    world = trial.simulator.state
+    add_customer(world)
+    trial.run()
+    erase(trial, domain=DOMAIN)
+    new = add_customer(world)
+    raw = BREAKS[name](json.loads(json.dumps(new, default=float)))
+    other = raw.replace(DOMAIN.encode(), b"somebody.example")
+    if name == "escapes":
+        other = raw.replace(b"custom", b"someb")
+    world.add_raw(new["id"], raw)
+    world.add_raw("other", other.replace(COMPANY.encode(), b"").replace(b'"name": 7', b'"name": 8'))
+
+    modes: tuple[Mode, ...] = ("incremental", "full", "replay")
     for mode in modes:
         report = trial.run(mode)
         assert report.state == "completed", report.failure
         assert_counts_agree(report)
-        assert_away(trial, DOMAIN, COMPANY, PERSON)
+        assert traces(trial, DOMAIN) == set()
+        # Another's is still kept.
+        entries = trial.query("SELECT raw_text FROM partner_center_quarantine")
+        assert len(entries) == 1
+    assert report.counts.quarantined == 1
+
+
+def test_a_replay_that_finds_an_erased_customer_removes_its_entry(trial: Trial) -> None:
+    world = trial.simulator.state
+    add_customer(world)
+    trial.run()
+    late = json.dumps({**add_customer(world), "id": "late-one"}, default=float)
+    # Set aside by an earlier release, which had not found its id either.
+    trial.query(
+        "INSERT INTO partner_center_quarantine (referral_id, content_hash, reason, detail,"
+        " raw_text, task_id, first_seen_at)"
+        " VALUES (NULL, 'x', 'invalid_json', 'odd', %s, 'earlier', now()) RETURNING 1",
+        late,
+    )
+    found = erase(trial, domain=DOMAIN)
+    assert found.mentions == 1
+
+    report = trial.run("replay")
+
+    assert report.state == "completed", report.failure
+    assert report.counts.skipped_reasons == {"erased": 1}
+    assert_counts_agree(report)
+    assert_away(trial, DOMAIN, PERSON, "late-one")
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_an_erasure_between_two_pages_of_a_run_waits_for_its_end(trial: Trial, page: int) -> None:
+    world = trial.simulator.state
+    wires = [add_customer(world) for _ in range(3)]
+    trial.run()
+    needles = (DOMAIN, COMPANY, PERSON, *(wire["id"] for wire in wires))
+    refused: list[TryLater] = []
+
+    def try_to_erase() -> None:
+        try:
+            erase(trial, domain=DOMAIN)
+        except TryLater as error:
+            refused.append(error)
+
+    for wire in wires:
+        world.change(wire["id"], name="changed")
+    world.after_request(page, try_to_erase)
+    report = trial.run("full")
+
+    assert report.state == "completed", report.failure
+    (error,) = refused
+    assert error.code == "already_running"
+    assert "Nothing was erased" in str(error)
+    assert {wire["id"] for wire in wires} <= trial.rows().keys()
+    erase(trial, domain=DOMAIN)
+    assert_away(trial, *needles)
+
+
+@pytest.mark.parametrize("pages", range(1, 7))
+def test_an_erasure_between_two_parts_of_a_sweep_holds(trial: Trial, pages: int) -> None:
+    world = trial.simulator.state
+    wires = [add_customer(world) for _ in range(3)]
+    trial.run()
+    others = trial.rows().keys() - {wire["id"] for wire in wires}
+    for wire in wires:
+        world.change(wire["id"], name="changed")
+    trial.run("full", pages=pages)
+
+    erase(trial, domain=DOMAIN)
+    reports = [trial.run("full") for _ in range(2)]
+
+    assert [report.state for report in reports] == ["completed"] * 2
+    assert_away(trial, DOMAIN, COMPANY, PERSON, *(wire["id"] for wire in wires))
+    assert trial.rows().keys() == others
+
+
+@pytest.mark.parametrize("request_number", range(1, 7))
+def test_a_run_that_slept_through_an_erasure_brings_nothing_back(
+    trial: Trial, request_number: int
+) -> None:
+    """Between the fetch of a page and its save its lease ends, and the erasure takes it."""
+    world = trial.simulator.state
+    wires = [add_customer(world) for _ in range(3)]
+    trial.run()
+    others = trial.rows().keys() - {wire["id"] for wire in wires}
+    for wire in wires:
+        world.change(wire["id"], name="changed")
+
+    def erase_meanwhile() -> None:
+        trial.query(
+            "UPDATE partner_center_sync_state SET lease_expires_at = now() - interval '1 s'"
+            " RETURNING 1"
+        )
+        erase(trial, domain=DOMAIN)
+
+    world.after_request(request_number, erase_meanwhile)
+    report = trial.run("full")
+
+    assert report.state == "interrupted"
+    needles = (DOMAIN, COMPANY, PERSON, *(wire["id"] for wire in wires))
+    assert_away(trial, *needles)
+    assert trial.run("full").state == "completed"
+    assert_away(trial, *needles)
+    assert trial.rows().keys() == others
 
 
 def test_erased_rows_do_not_count_as_missing_nor_as_a_broken_order(trial: Trial) -> None:

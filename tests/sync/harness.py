@@ -65,6 +65,7 @@ class Harness:
     admission: Admission = ADMISSION
     filters: str = "default"
     rules_made_with: str = "rules-1"
+    own_domains: frozenset[str] = frozenset()
     page_size: int | None = None
     overlap: timedelta = timedelta(minutes=15)
     full_sync_every: timedelta = timedelta(hours=24)
@@ -97,7 +98,7 @@ class Harness:
             store=self.store,
             tokens=self.tokens,
             partner_center=self.client,
-            rules=Rules(admission=self.admission, own_domains=frozenset()),
+            rules=Rules(admission=self.admission, own_domains=self.own_domains),
             filters=self.filters,
             rules_made_with=self.rules_made_with,
             tenant_id=self.simulator.tenant_id,

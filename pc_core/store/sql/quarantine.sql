@@ -49,6 +49,9 @@ SET state = s.state, settled_at = now()
 FROM json_to_recordset(%(settled)s::json) AS s (entry_id bigint, state text)
 WHERE q.entry_id = s.entry_id AND q.state = 'open'
 
+-- name: remove
+DELETE FROM partner_center_quarantine WHERE entry_id = ANY(%(entry_ids)s)
+
 -- name: give_reasons
 UPDATE partner_center_quarantine q
 SET reason = r.reason, field = r.field, detail = r.detail
