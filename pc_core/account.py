@@ -60,6 +60,16 @@ class SignInStatus:
         """Whether the refresh token comes near its end because nothing renewed it."""
         return self.renewed_at is not None and now - self.renewed_at >= RENEWAL_WARNING
 
+    def warns_anew(self, now: datetime, *, asked_at: datetime | None) -> bool:
+        """Whether a warning is due that was not due yet at `asked_at`: one for each whole day.
+
+        Args:
+            asked_at: when somebody last asked; None: nobody has.
+        """
+        if self.renewed_at is None or not self.renewal_due(now):
+            return False
+        return asked_at is None or (asked_at - self.renewed_at).days < (now - self.renewed_at).days
+
     def waits(self, now: datetime) -> bool:
         """Whether Partner Center has refused so lately that asking it again is of no use."""
         asked_at = self.checked_at

@@ -191,11 +191,11 @@ class Sync:
         try:
             if before is not None and before.refused_by_api:
                 run.prove_access()
-            self._note_sign_in(
-                SignInStatus(
-                    state=SignInState.OK, account=account, renewed_at=self.tokens.renewed_at()
-                )
+            status = SignInStatus(
+                state=SignInState.OK, account=account, renewed_at=self.tokens.renewed_at()
             )
+            self._warn_of_age(status, asked_at=before.checked_at if before else None)
+            self._note_sign_in(status)
             self._read(run, request, account)
         except SignInNeeded as needed:
             self._note_refusal(needed, by_api=True)
@@ -252,6 +252,17 @@ class Sync:
                 state=status.state,
                 reason=status.reason_code,
                 correlation_id=status.correlation_id,
+            )
+
+    def _warn_of_age(self, status: SignInStatus, *, asked_at: datetime | None) -> None:
+        """Tell once a day that nothing renews the sign-in; what was told is known from storage."""
+        now = self.now()
+        if status.renewed_at is not None and status.warns_anew(now, asked_at=asked_at):
+            events.emit(
+                "partner_center_sign_in_renewal_due",
+                level=logging.WARNING,
+                days=(now - status.renewed_at).days,
+                renewed_at=status.renewed_at,
             )
 
     def _notice_changes(self, run: Run, account: Account) -> None:

@@ -50,6 +50,19 @@ var rules = [
     onlyWhileEnabled: false
   }
   {
+    name: 'sign-in-ageing'
+    title: 'The sign-in is getting old'
+    section: 'Alert: the sign-in is getting old'
+    severity: 2
+    query: loadTextContent('../queries/sign-in-ageing.kql')
+    operator: 'GreaterThan'
+    threshold: 0
+    // So that it stays open while the line comes once a day.
+    window: 'P2D'
+    frequency: 'PT1H'
+    onlyWhileEnabled: false
+  }
+  {
     name: 'run-failed'
     title: 'A sync has failed'
     section: 'Alert: a sync has failed'

@@ -21,7 +21,7 @@ from tests.infra import kusto
 from tests.infra.templates import rules
 from tests.infra.windows import windows
 from tests.sync.conftest import make_harness
-from tests.sync.harness import Harness
+from tests.sync.harness import Harness, SimulatorTokens
 
 __all__ = ["make_harness"]
 
@@ -162,6 +162,35 @@ def test_a_sign_in_that_is_needed_has_an_alert_of_its_own_and_repeats(
         harness.run()
 
     assert firing(healthy + written(listener.messages)) == {"sign-in-needed"}
+
+
+def test_a_sign_in_that_nothing_renews_is_told_once_a_day_and_stays_told(
+    make_harness: Make, listener: Listener
+) -> None:
+    harness = make_harness(10)
+    signed_in_at = harness.now()
+
+    class NeverRenewed(SimulatorTokens):
+        def renewed_at(self) -> datetime | None:
+            return signed_in_at
+
+    harness.tokens = NeverRenewed(harness.simulator)
+    told: dict[float, list[str]] = {}
+    for days in (0, 74.9, 75.01, 75.02, 75.5, 76.02, 76.03):
+        listener.messages.clear()
+        harness.later = timedelta(days=days)
+        assert harness.run().state == "completed"
+        told[days] = [line for line in listener.messages if "renewal_due" in line]
+
+    assert {days: len(lines) for days, lines in told.items() if lines} == {75.01: 1, 76.02: 1}
+    assert json.loads(told[75.01][0])["days"] == 75
+    a_day_and_a_run_ago = written(told[75.01], ago_min=24 * 60 + 20)
+    assert "sign-in-ageing" in firing(a_day_and_a_run_ago)
+    assert "sign-in-ageing" not in firing(written(told[75.01], ago_min=48 * 60 + 1))
+    listener.messages.clear()
+    harness.tokens = SimulatorTokens(harness.simulator)
+    harness.run()
+    assert "sign-in-ageing" not in firing(written(listener.messages))
 
 
 def test_a_run_that_could_not_even_begin_is_told(listener: Listener) -> None:
