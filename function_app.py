@@ -11,6 +11,7 @@ import azure.functions as func
 
 from pc_core.telemetry import invocation
 from pc_core.web import (
+    company_routes,
     health_routes,
     openapi,
     page,
@@ -70,7 +71,8 @@ _http("referrals", referral_routes.LIST)  # GET /api/v1/partner-center/referrals
 _http("referral", referral_routes.DETAIL)  # GET /api/v1/partner-center/referrals/{referral_id}
 _http("attention", referral_routes.ATTENTION)  # GET /api/v1/partner-center/attention
 _http("statistics", referral_routes.STATISTICS)  # GET /api/v1/partner-center/statistics
-_http("company", referral_routes.COMPANY)  # GET /api/v1/partner-center/companies/{domain}
+_http("companies", company_routes.LIST)  # GET /api/v1/partner-center/companies
+_http("company", company_routes.ONE)  # GET /api/v1/partner-center/companies/{domain}
 _http("quarantine", quarantine_routes.LIST)  # GET /api/v1/partner-center/quarantine
 _http("quarantine_replay", quarantine_routes.REPLAY)  # POST …/quarantine/replay
 _http("sign_in", sign_in_routes.START)  # POST /api/v1/partner-center/sign-in

@@ -31,6 +31,8 @@ class Facts:
         drift: rows that the last ended sweep found changed although no head had told.
         referrals: how many are stored; open: New or Active and present; missing: gone.
         by_type, by_status: how many of each; the empty name stands for none.
+        last_sweep_received: rows that the last ended sweep received, the heads beside it included:
+            about as many as the next one will; None: none has ended.
     """
 
     schema: Schema
@@ -46,3 +48,4 @@ class Facts:
     missing: int
     by_type: Mapping[str, int]
     by_status: Mapping[str, int]
+    last_sweep_received: int | None = None

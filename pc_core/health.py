@@ -124,6 +124,15 @@ def describe(facts: Facts, expected: Expected, now: datetime) -> dict[str, Any]:
         "last_sweep_at": state.last_sweep_at,
         "sweep_overdue": sweep_is_overdue(facts, expected.full_sync_every, now),
         "sweep_under_way": state.sweep is not None,
+        "sweep": (
+            {
+                "phase": state.sweep.phase,
+                "received": state.sweep.received,
+                "expected": facts.last_sweep_received,
+            }
+            if state.sweep
+            else None
+        ),
         "running": facts.running.to_json() if facts.running else None,
         "last_run": facts.last_run.to_json() if facts.last_run else None,
         "sign_in": _sign_in_words(sign_in, now),

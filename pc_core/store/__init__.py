@@ -1,5 +1,12 @@
 """The database: psycopg and SQL live in this room, and psycopg's errors stop here."""
 
+from pc_core.store.companies import (
+    COMPANY_SORT_KEYS,
+    Company,
+    CompanyFilter,
+    CompanyPage,
+    CompanySort,
+)
 from pc_core.store.cursors import ForeignCursor
 from pc_core.store.earlier import EarlierTable
 from pc_core.store.listing import (
@@ -16,7 +23,6 @@ from pc_core.store.pool import Database, entra_password
 from pc_core.store.postgres import PostgresStore
 from pc_core.store.reader import (
     Change,
-    Company,
     QuarantineItem,
     QuarantinePage,
     Reader,
@@ -28,11 +34,15 @@ from pc_core.store.reader import (
 
 __all__ = [
     "ATTENTION",
+    "COMPANY_SORT_KEYS",
     "COUNTED_UP_TO",
     "SORT_KEYS",
     "SUMMARY_COLUMNS",
     "Change",
     "Company",
+    "CompanyFilter",
+    "CompanyPage",
+    "CompanySort",
     "Database",
     "EarlierTable",
     "ForeignCursor",

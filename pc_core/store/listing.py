@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 COUNTED_UP_TO: Final = 10_000
 """Totals are exact up to here; beyond, only that there are more is known."""
 
+ATTENTION_COUNTED_UP_TO: Final = 1_000
+"""The same for what needs a person: nobody works through more by hand, and the page asks for five
+such counts with every visit."""
+
 _MIN_BEGINNING: Final = 2
 """Shortest beginning of a word that is searched for; one letter would find half of everything."""
 
@@ -38,16 +42,16 @@ Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
 SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
 ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
 
-_OPEN: Final = b"r.status IN ('New', 'Active') AND r.missing_since IS NULL"
+OPEN: Final = b"r.status IN ('New', 'Active') AND r.missing_since IS NULL"
 # Each has its index: 0001 (expires, created) or 0002 with these very words.
 _ATTENTION: Final[dict[Attention, bytes]] = {
     "expiring": b"r.status = 'New' AND r.missing_since IS NULL AND r.expires_at >= %(as_of)s"
     b" AND r.expires_at <= %(as_of)s::timestamptz + interval '3 days'",
     # What was created long before was not new: a first sync or another filter brought it.
-    "new": _OPEN + b" AND r.first_seen_at >= %(seen_since)s"
+    "new": OPEN + b" AND r.first_seen_at >= %(seen_since)s"
     b" AND r.pc_created_at >= %(seen_since)s::timestamptz - interval '14 days'",
-    "no_domain": b"r.domain IS NULL AND " + _OPEN,
-    "incomplete": b"r.referral_type = 'co-sell' AND " + _OPEN + b" AND (r.deal_value IS NULL"
+    "no_domain": b"r.domain IS NULL AND " + OPEN,
+    "incomplete": b"r.referral_type = 'co-sell' AND " + OPEN + b" AND (r.deal_value IS NULL"
     b" OR r.currency IS NULL OR r.closing_at IS NULL OR r.company_name IS NULL"
     b" OR r.customer_country IS NULL)",
     "won_early": b"r.referral_type = 'co-sell' AND r.substatus = 'Won'"
@@ -168,7 +172,8 @@ class ReferralPage:
 
     Attributes:
         next_cursor: where to go on, bound to filter and sort; None: this was the end.
-        total: how many match, as counted for the first page; at most `COUNTED_UP_TO`.
+        total: how many match, as counted for the first page; at most `COUNTED_UP_TO`,
+            or `ATTENTION_COUNTED_UP_TO` where the filter names an attention.
         total_is_exact: False: there are more than `total`.
     """
 
@@ -218,9 +223,10 @@ def list_referrals(
     conditions, values = _conditions(found, as_of)
     with reading(database) as connection:
         if place is None:
-            total = _count(connection, conditions, values)
-            exact = total <= COUNTED_UP_TO
-            total = min(total, COUNTED_UP_TO)
+            most = COUNTED_UP_TO if found.attention is None else ATTENTION_COUNTED_UP_TO
+            total = _count(connection, conditions, values, most)
+            exact = total <= most
+            total = min(total, most)
         else:
             total, exact = place.total, place.total_is_exact
         pick = _pick_few if exact else _pick_many
@@ -266,9 +272,7 @@ def _conditions(found: ReferralFilter, as_of: datetime) -> tuple[list[bytes], di
         conditions.append(
             b"r.search_words @@ %(q)s::tsquery" if searched else b"r.referral_id IS NULL"
         )
-        whole = " & ".join(f"'{word}'" for word in searched)
-        is_beginning = bool(searched) and len(searched[-1]) >= _MIN_BEGINNING
-        values |= {"q": f"{whole}:*" if is_beginning else whole, "whole": whole}
+        values |= search_values(searched)
     if found.updated_since is not None:
         conditions.append(b"r.pc_updated_at >= %(updated_since)s")
         values["updated_since"] = found.updated_since
@@ -290,6 +294,13 @@ def _conditions(found: ReferralFilter, as_of: datetime) -> tuple[list[bytes], di
     return conditions, values
 
 
+def search_values(searched: list[str]) -> dict[str, str]:
+    """`q`: the search for these folded words, the last one by its beginning; `whole`: as a word."""
+    whole = " & ".join(f"'{word}'" for word in searched)
+    is_beginning = bool(searched) and len(searched[-1]) >= _MIN_BEGINNING
+    return {"q": f"{whole}:*" if is_beginning else whole, "whole": whole}
+
+
 def _is_one_of(column: bytes, name: bytes, wanted: Collection[str]) -> bytes:
     if len(wanted) == 1:
         return b"r." + column + b" = %(" + name + b")s"
@@ -305,26 +316,31 @@ def _where(conditions: Collection[bytes]) -> bytes:
     return b" WHERE " + b" AND ".join(conditions) if conditions else b""
 
 
-def _count(connection: Connection[Any], conditions: list[bytes], values: dict[str, Any]) -> int:
+def _count(
+    connection: Connection[Any], conditions: list[bytes], values: dict[str, Any], most: int
+) -> int:
     if "whole" in values:
         # Whole words are counted in a fraction of the time that beginnings take, where a word is
         # so common that counting takes any; and what they find is found by its beginning too.
         whole = [text.replace(b"%(q)s", b"%(whole)s") for text in conditions]
-        found = _count_matches(connection, whole, values)
-        if found > COUNTED_UP_TO:
+        found = _count_matches(connection, whole, values, most)
+        if found > most:
             return found
-    return _count_matches(connection, conditions, values)
+    return _count_matches(connection, conditions, values, most)
 
 
 def _count_matches(
-    connection: Connection[Any], conditions: list[bytes], values: dict[str, Any]
+    connection: Connection[Any], conditions: list[bytes], values: dict[str, Any], most: int
 ) -> int:
+    # What expires is met in the order of its date; else the planner collects all that is new first.
+    order = b" ORDER BY r.expires_at" if _ATTENTION["expiring"] in conditions else b""
     statement = (
         b"SELECT count(*) FROM (SELECT FROM partner_center_referrals r"
         + _where(conditions)
+        + order
         + b" LIMIT %(most)s) counted"
     )
-    row = connection.execute(statement, values | {"most": COUNTED_UP_TO + 1}).fetchone()
+    row = connection.execute(statement, values | {"most": most + 1}).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pc_core.facts import Facts, Schema
 from pc_core.report import Report
-from pc_core.store import listing, migrate, state
+from pc_core.store import companies, listing, migrate, state
 from pc_core.store.batch import reading
+from pc_core.store.companies import Company, CompanyFilter, CompanyPage, CompanySort
 from pc_core.store.cursors import read_cursor, write_cursor
 from pc_core.store.faults import translated
 from pc_core.store.listing import ReferralFilter, ReferralPage, ReferralSummary, Sort
@@ -136,23 +138,6 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Company:
-    """A row of partner_center_companies: a customer domain and its referrals."""
-
-    domain: str
-    company_name: str | None
-    referral_count: int
-    co_sell_count: int
-    marketplace_count: int
-    solution_provider_count: int
-    other_count: int
-    open_count: int
-    open_value: Mapping[str, Any]
-    newest_updated_at: datetime | None
-    first_seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts:
     by_status: Mapping[str, int]
     by_type: Mapping[str, int]
@@ -224,11 +209,26 @@ class Reader:
 
     def get_company(self, domain: str) -> Company | None:
         """What is known of a customer's domain, lower-case ASCII; None without referrals."""
-        with translated("read a company"), reading(self._database) as connection:
-            row = connection.execute(_SQL["company"], {"domain": domain}).fetchone()
-        if row is None:
-            return None
-        return Company(**dict(zip(Company.__dataclass_fields__, row, strict=True)))
+        with translated("read a company"):
+            return companies.get_company(self._database, domain)
+
+    def list_companies(
+        self,
+        found: CompanyFilter | None = None,
+        *,
+        sort: CompanySort | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CompanyPage:
+        """One page of the companies.
+
+        Raises:
+            ForeignCursor: a ValueError: the cursor belongs to another filter or sort.
+        """
+        with translated("list companies"):
+            return companies.list_companies(
+                self._database, found or CompanyFilter(), sort or CompanySort(), cursor, limit
+            )
 
     def statistics(self, now: datetime) -> Statistics:
         """Referrals by week and country, counted again when a run has written something."""
@@ -355,6 +355,7 @@ class Reader:
                 first_run_at=_one(connection, "first_run"),
                 drift=_one(connection, "drift"),
                 quarantine=_one(connection, "quarantine_count"),
+                last_sweep_received=_one(connection, "last_sweep_received"),
                 referrals=sum(counts.by_status.values()),
                 open=counts.by_status.get("New", 0)
                 + counts.by_status.get("Active", 0)
@@ -370,9 +371,14 @@ class Reader:
             if self._counted is not None and self._counted[0] == version:
                 return self._counted[1]
             missing = connection.execute(_SQL["missing"]).fetchall()[0]
+            by_status: Counter[str] = Counter()
+            by_type: Counter[str] = Counter()
+            for status, kind, count in connection.execute(_SQL["facets"]).fetchall():
+                by_status[status] += count
+                by_type[kind] += count
             counts = _Counts(
-                by_status=dict(connection.execute(_SQL["by_status"]).fetchall()),
-                by_type=dict(connection.execute(_SQL["by_type"]).fetchall()),
+                by_status=by_status,
+                by_type=by_type,
                 missing=missing[0],
                 missing_open=missing[1],
             )

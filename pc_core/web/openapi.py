@@ -7,6 +7,7 @@ from typing import Any
 
 from pc_core import __version__
 from pc_core.web import (
+    company_routes,
     describe,
     health_routes,
     quarantine_routes,
@@ -38,7 +39,8 @@ def routes() -> tuple[Route, ...]:
         referral_routes.DETAIL,
         referral_routes.ATTENTION,
         referral_routes.STATISTICS,
-        referral_routes.COMPANY,
+        company_routes.LIST,
+        company_routes.ONE,
         quarantine_routes.LIST,
         quarantine_routes.REPLAY,
         sign_in_routes.START,

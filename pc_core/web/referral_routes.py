@@ -233,22 +233,6 @@ def _statistics(visit: Visit) -> Answer:
     return respond.json_answer(visit.app.reader.statistics(datetime.now(UTC)))
 
 
-def _company(visit: Visit) -> Answer:
-    from pc_core.company_domain import readable_domain
-
-    Query(visit.request.query).end()
-    wished = Query(visit.request.placeholders).text("domain") or ""
-    found = visit.app.reader.get_company(wished.lower())
-    if found is None:
-        return respond.not_found("That company")
-    return respond.json_answer(
-        {
-            **{name: getattr(found, name) for name in type(found).__dataclass_fields__},
-            "domain_readable": readable_domain(found.domain),
-        }
-    )
-
-
 LIST = Route(
     path="api/v1/partner-center/referrals",
     method="GET",
@@ -379,21 +363,5 @@ STATISTICS = Route(
         "operationId": "countReferrals",
         "summary": "Referrals by type and week of creation, and by country",
         "responses": {"200": describe.answer("Counts", "Statistics")},
-    },
-)
-
-COMPANY = Route(
-    path="api/v1/partner-center/companies/{domain}",
-    method="GET",
-    who=Role.READER,
-    handle=_company,
-    operation={
-        "operationId": "getCompany",
-        "summary": "A customer's domain and its referrals, counted",
-        "parameters": [describe.placeholder("domain", "Registrable, as in the referrals.")],
-        "responses": {
-            "200": describe.answer("The company", "Company"),
-            "404": describe.problem("No referral has that domain"),
-        },
     },
 )

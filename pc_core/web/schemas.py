@@ -147,6 +147,13 @@ _status = members(
     last_sweep_at=INSTANT_OR_NULL,
     sweep_overdue=FLAG,
     sweep_under_way=FLAG,
+    sweep=either(
+        members(
+            phase={"enum": ["reading", "checking", "shrank"]},
+            received=COUNT,
+            expected=INTEGER_OR_NULL,
+        )
+    ),
     running=either(reference("Run")),
     last_run=either(reference("Run")),
     sign_in=members(
@@ -248,6 +255,11 @@ SCHEMAS: dict[str, Schema] = {
             members(begins_on={"type": "string", "format": "date"}, by_type=COUNTS_BY_NAME)
         ),
         by_country=COUNTS_BY_NAME,
+    ),
+    "Companies": members(
+        companies=list_of(reference("Company")),
+        next_cursor=TEXT_OR_NULL,
+        total=INTEGER_OR_NULL,
     ),
     "Company": members(
         domain=TEXT,

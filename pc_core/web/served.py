@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from pc_core.health import Ready
     from pc_core.report import Report
     from pc_core.sign_in import PendingSignIn, SignInProgress
+    from pc_core.store.companies import Company, CompanyFilter, CompanyPage, CompanySort
     from pc_core.store.listing import ReferralFilter, ReferralPage, Sort
     from pc_core.store.reader import (
-        Company,
         QuarantinePage,
         QuarantineState,
         ReferralDetail,
@@ -44,6 +44,16 @@ class Reader(Protocol):
 
     def get_company(self, domain: str) -> Company | None:
         """A customer's domain and its referrals; None if there are none."""
+
+    def list_companies(
+        self,
+        found: CompanyFilter | None = None,
+        *,
+        sort: CompanySort | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CompanyPage:
+        """One page of the companies."""
 
     def statistics(self, now: datetime) -> Statistics:
         """Referrals by week and country."""

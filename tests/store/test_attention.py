@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from pc_core.store import ATTENTION, Database, Reader, ReferralFilter
+from pc_core.store.listing import ATTENTION_COUNTED_UP_TO
 from tests.store.samples import referral_id
 
 type Connection = psycopg.Connection[Any]
@@ -138,3 +139,13 @@ def test_a_company_is_what_its_referrals_say(reader: Reader, sql: Connection) ->
     assert company is not None
     assert (company.referral_count, company.open_count, company.co_sell_count) == (2, 1, 1)
     assert reader.get_company("elsewhere.example") is None
+
+
+def test_what_needs_a_person_is_counted_less_far(database: Database, sql: Connection) -> None:
+    sql.execute(
+        "INSERT INTO partner_center_referrals (referral_id, status, content_hash, raw_data)"
+        " SELECT n::text, 'New', '', '{}' FROM generate_series(1, %s) AS n",
+        (ATTENTION_COUNTED_UP_TO + 1,),
+    )
+    page = Reader(database).list_referrals(ReferralFilter(attention="no_domain"), limit=5)
+    assert (page.total, page.total_is_exact, len(page.rows)) == (ATTENTION_COUNTED_UP_TO, False, 5)

@@ -59,6 +59,27 @@ def test_facts_of_a_new_database(database: Database) -> None:
     assert (facts.sign_in, facts.running, facts.last_run, facts.first_run_at) == (None,) * 4
     assert (facts.drift, facts.quarantine, facts.referrals, facts.open, facts.missing) == (0,) * 5
     assert (facts.by_type, facts.by_status) == ({}, {})
+    assert facts.last_sweep_received is None
+
+
+def test_a_sweep_of_several_runs_tells_what_to_expect_of_the_next(
+    store: PostgresStore, database: Database
+) -> None:
+    def finish(number: int, fetched: int, state: RunState, *, swept: bool = False) -> None:
+        at = NOW + timedelta(hours=number)
+        run = report(f"run-{number}", started_at=at, counts=Counts(fetched=fetched))
+        lease = store.take_lease(run, holder="test", ttl_s=60)
+        assert isinstance(lease, Lease)
+        ended = replace(run, sweep_completed_at=at if swept else None).ended(state, at=at)
+        store.finish_run(lease, ended, None)
+
+    finish(0, 1_000, RunState.COMPLETED, swept=True)
+    finish(1, 7, RunState.COMPLETED)
+    finish(2, 500, RunState.PARTIAL)
+    finish(3, 400, RunState.PARTIAL)
+    finish(4, 90, RunState.COMPLETED, swept=True)
+    finish(5, 3, RunState.COMPLETED)
+    assert Reader(database).facts().last_sweep_received == 990
 
 
 def test_facts_tell_what_is_stored(

@@ -16,6 +16,9 @@ from pc_core.sign_in import PendingSignIn, SignInProgress
 from pc_core.store import (
     Change,
     Company,
+    CompanyFilter,
+    CompanyPage,
+    CompanySort,
     ForeignCursor,
     QuarantineItem,
     QuarantinePage,
@@ -93,6 +96,9 @@ class MemoryReader:
     runs: list[Report] = field(default_factory=lambda: [report()])
     entries: list[QuarantineItem] = field(default_factory=list)
     asked: list[tuple[ReferralFilter | None, Sort | None, int]] = field(default_factory=list)
+    asked_companies: list[tuple[CompanyFilter | None, CompanySort | None, int]] = field(
+        default_factory=list
+    )
 
     def list_referrals(
         self,
@@ -145,6 +151,26 @@ class MemoryReader:
             open_value={"EUR": Decimal("48500.75"), "": Decimal(7)},
             newest_updated_at=NOW,
             first_seen_at=NOW,
+        )
+
+    def list_companies(
+        self,
+        found: CompanyFilter | None = None,
+        *,
+        sort: CompanySort | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CompanyPage:
+        self.asked_companies.append((found, sort, limit))
+        if cursor is not None and not cursor.isdecimal():
+            raise ForeignCursor
+        start = int(cursor or 0)
+        domains = sorted({row.domain for row in self.rows if row.domain})
+        found_there = [self.get_company(domain) for domain in domains[start : start + limit]]
+        return CompanyPage(
+            companies=[company for company in found_there if company],
+            next_cursor=str(start + limit) if start + limit < len(domains) else None,
+            total=len(domains),
         )
 
     def statistics(self, now: datetime) -> Statistics:

@@ -6,9 +6,10 @@ from openapi_spec_validator import validate
 
 from pc_core.account import SignInStatus
 from pc_core.errors import FixSetting, SignInState, TryLater
-from pc_core.progress import SyncState
+from pc_core.progress import Sweep, SyncState
 from pc_core.report import Failure, FailureKind, RunState
 from pc_core.web import (
+    company_routes,
     health_routes,
     openapi,
     quarantine_routes,
@@ -88,7 +89,13 @@ def some_answers() -> list[tuple[Route, Answer]]:
     app = MemoryApp(reader=MemoryReader(entries=[entry()]))
     troubled = MemoryApp(
         known=facts(
-            state=SyncState(shrank_at=NOW, shrank_unseen=3, shrank_present=9),
+            state=SyncState(
+                shrank_at=NOW,
+                shrank_unseen=3,
+                shrank_present=9,
+                sweep=Sweep(task_id=TASK_ID, started_at=NOW, reason="due", received=7),
+            ),
+            last_sweep_received=9,
             sign_in=SignInStatus(state=SignInState.SIGN_IN_NEEDED, message="Sign in."),
             running=report(RunState.RUNNING, finished_at=None),
             last_run=failed(FailureKind.TRY_LATER, "throttled"),
@@ -141,11 +148,10 @@ def some_answers() -> list[tuple[Route, Answer]]:
         (referral_routes.ATTENTION, ask(app, referral_routes.ATTENTION)),
         (referral_routes.ATTENTION, ask(empty, referral_routes.ATTENTION)),
         (referral_routes.STATISTICS, ask(app, referral_routes.STATISTICS)),
-        (
-            referral_routes.COMPANY,
-            ask(app, referral_routes.COMPANY, domain="xn--ay-3ia.example"),
-        ),
-        (referral_routes.COMPANY, ask(app, referral_routes.COMPANY, domain="none.example")),
+        (company_routes.LIST, ask(app, company_routes.LIST)),
+        (company_routes.LIST, ask(app, company_routes.LIST, query={"sort": "domain"})),
+        (company_routes.ONE, ask(app, company_routes.ONE, domain="xn--ay-3ia.example")),
+        (company_routes.ONE, ask(app, company_routes.ONE, domain="none.example")),
         (run_routes.RUNS, ask(app, run_routes.RUNS)),
         (run_routes.RUN, ask(app, run_routes.RUN, task_id=TASK_ID)),
         (run_routes.RUN, ask(empty, run_routes.RUN, task_id=TASK_ID)),

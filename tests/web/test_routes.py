@@ -9,8 +9,15 @@ import pytest
 from pc_core.errors import FixSetting, TryLater
 from pc_core.report import Failure, FailureKind, RunState
 from pc_core.sign_in import SignInProgress
-from pc_core.store import QuarantineItem, ReferralFilter, Sort
-from pc_core.web import quarantine_routes, referral_routes, run_routes, sign_in_routes, sync_routes
+from pc_core.store import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
+from pc_core.web import (
+    company_routes,
+    quarantine_routes,
+    referral_routes,
+    run_routes,
+    sign_in_routes,
+    sync_routes,
+)
 from pc_core.web.deal_details import deal_details
 from pc_core.web.referral_routes import CSV_COLUMNS, ROWS_PER_PART
 from tests.web.serving import NOW, TASK_ID, MemoryApp, MemoryReader, ask, read, report, summary
@@ -356,12 +363,34 @@ def test_attention_is_a_filter_of_the_list_too() -> None:
     assert ask(app, referral_routes.LIST, query={"attention": "else"}).status == 400
 
 
+def test_companies_are_listed_page_by_page() -> None:
+    rows = [summary(number, domain=f"company-{number}.example") for number in range(3)]
+    app = MemoryApp(reader=MemoryReader(rows=rows))
+    query = {"q": "fab", "several": "true", "open": "true", "sort": "company:asc", "limit": "2"}
+    first = read(ask(app, company_routes.LIST, query=query))
+    second = read(ask(app, company_routes.LIST, query={**query, "cursor": first["next_cursor"]}))
+    domains = [company["domain"] for company in first["companies"] + second["companies"]]
+    assert domains == [row.domain for row in rows]
+    assert (first["total"], second["next_cursor"]) == (3, None)
+    assert first["companies"][0]["domain_readable"] == "company-0.example"
+    wanted = CompanyFilter(q="fab", several=True, has_open=True)
+    assert app.reader.asked_companies == [(wanted, CompanySort(key="company", order="asc"), 2)] * 2
+
+
+@pytest.mark.parametrize(
+    "query", [{"sort": "size"}, {"several": "yes"}, {"cursor": "none"}, {"domain": "x"}]
+)
+def test_a_company_list_refuses_what_it_does_not_know(query: dict[str, str]) -> None:
+    answer = ask(MemoryApp(), company_routes.LIST, query=query)
+    assert (answer.status, read(answer)["parameter"]) == (400, next(iter(query)))
+
+
 def test_a_company_is_found_in_any_case_and_shown_readable() -> None:
-    answer = ask(MemoryApp(), referral_routes.COMPANY, domain="XN--ay-3ia.example")
+    answer = ask(MemoryApp(), company_routes.ONE, domain="XN--ay-3ia.example")
     body = read(answer)
     assert (body["domain_readable"], body["referral_count"]) == ("çay.example", 3)
     assert body["open_value"] == {"EUR": 48500.75, "": 7}
-    assert ask(MemoryApp(), referral_routes.COMPANY, domain="x.example").status == 404
+    assert ask(MemoryApp(), company_routes.ONE, domain="x.example").status == 404
 
 
 @pytest.mark.parametrize(

@@ -41,17 +41,39 @@ WHERE r.started_at <= (SELECT max(started_at) FROM ended)
         SELECT CASE WHEN count(*) = 2 THEN min(started_at) ELSE '-infinity' END FROM ended
     )
 
+-- name: last_sweep_received
+-- Of the run that ended it and of those right before it whose time ended.
+WITH ended AS (
+    SELECT started_at
+    FROM partner_center_sync_runs
+    WHERE sweep_completed_at IS NOT NULL
+    ORDER BY started_at DESC
+    LIMIT 1
+)
+SELECT sum(r.fetched)::bigint
+FROM partner_center_sync_runs r, ended
+WHERE r.started_at <= ended.started_at
+    AND r.started_at > coalesce(
+        (
+            SELECT p.started_at
+            FROM partner_center_sync_runs p
+            WHERE p.started_at < ended.started_at AND p.state <> 'partial'
+            ORDER BY p.started_at DESC
+            LIMIT 1
+        ),
+        '-infinity'
+    )
+
 -- name: first_run
 SELECT min(started_at) FROM partner_center_sync_runs
 
 -- name: quarantine_count
 SELECT count(*) FROM partner_center_quarantine WHERE state = 'open'
 
--- name: by_status
-SELECT coalesce(status, ''), count(*) FROM partner_center_referrals GROUP BY status
-
--- name: by_type
-SELECT coalesce(referral_type, ''), count(*) FROM partner_center_referrals GROUP BY referral_type
+-- name: facets
+SELECT coalesce(status, ''), coalesce(referral_type, ''), count(*)
+FROM partner_center_referrals
+GROUP BY status, referral_type
 
 -- name: missing
 SELECT count(*), count(*) FILTER (WHERE status IN ('New', 'Active'))
@@ -82,9 +104,3 @@ WHERE customer_country IS NOT NULL
 GROUP BY customer_country
 ORDER BY count(*) DESC, customer_country
 LIMIT %(limit)s
-
--- name: company
-SELECT domain, company_name, referral_count, co_sell_count, marketplace_count,
-    solution_provider_count, other_count, open_count, open_value, newest_updated_at, first_seen_at
-FROM partner_center_companies
-WHERE domain = %(domain)s
