@@ -13,7 +13,15 @@ import psycopg
 
 from dev.bench.contenders.floor import COLUMNS
 from dev.bench.stage import Arena, Stage
-from pc_core.store import Database, Reader, ReferralFilter, Sort
+from pc_core.store import (
+    CompanyFilter,
+    CompanySort,
+    Database,
+    Reader,
+    ReferralFilter,
+    Sort,
+)
+from pc_core.store.companies import CompanySortKey
 from pc_core.store.listing import Order, SortKey
 
 PAGE = 50
@@ -41,6 +49,17 @@ def _list(name: str, key: SortKey = "updated", order: Order = "desc", **wanted: 
     return Case(
         name=f"{name}, {key}:{order}",
         ask=lambda reader: reader.list_referrals(found, sort=sort, limit=PAGE),
+    )
+
+
+def _companies(
+    name: str, key: CompanySortKey = "updated", order: Order = "desc", **wanted: Any
+) -> Case:
+    found = CompanyFilter(**wanted)
+    sort = CompanySort(key=key, order=order)
+    return Case(
+        name=f"{name}, {key}:{order}",
+        ask=lambda reader: reader.list_companies(found, sort=sort, limit=PAGE),
     )
 
 
@@ -75,9 +94,28 @@ def cases(domain: str, word: str, referral_id: str) -> list[Case]:
         _list("search, one word", q=word),
         _list("search, a beginning", "company", "asc", q=word[:3]),
         _list("search, two words", q=f"{word} a"),
-        Case(name="company view", ask=lambda reader: reader.get_company(domain)),
+        *(
+            _list(f"attention: {kind}", attention=kind)
+            for kind in ("new", "no_domain", "incomplete", "won_early")
+        ),
+        Case(name="one company", ask=lambda reader: reader.get_company(domain)),
+        _companies("companies"),
+        _companies("companies", "company", "asc"),
+        _companies("companies with several", several=True),
+        _companies("companies with open ones", has_open=True),
+        _companies("companies, one word", q=word),
         Case(name="one referral with history", ask=lambda reader: reader.get_referral(referral_id)),
         Case(name="status", ask=lambda reader: reader.facts()),
+        Case(name="statistics", ask=lambda reader: reader.statistics(now)),
+        # The first to ask after a run.
+        Case(
+            name="status, counted anew",
+            ask=lambda reader: Reader(reader._database).facts(),  # noqa: SLF001
+        ),
+        Case(
+            name="statistics, counted anew",
+            ask=lambda reader: Reader(reader._database).statistics(now),  # noqa: SLF001
+        ),
     ]
 
 
