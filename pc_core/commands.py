@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pc_core.wiring import App
 
 SUCCESS, FAILURE, WRONG_SETTING, NOTHING_DONE = 0, 1, 2, 3
+_SYNCING = frozenset({"sync", "sign-in", "replay-quarantine"})
+"""The other commands need nothing but the database."""
+
 _NOT_RUN = (RunState.ALREADY_RUNNING, RunState.FEATURE_DISABLED)
 
 Answer = tuple[int, dict[str, Any], str]
@@ -32,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the command line asks, print the answer, return the exit code."""
     _listen(progress=not arguments.json, log=arguments.log)
     try:
-        with closing(_app()) as app:
+        with closing(_app(arguments.command)) as app:
             code, plain, text = _COMMANDS[arguments.command](app, arguments)
     except PartnerCenterSyncError as error:
         code = WRONG_SETTING if isinstance(error, FixSetting) else FAILURE
@@ -47,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _app() -> App:
+def _app(command: str) -> App:
     from pc_core.wiring import App
 
-    return App(config.load(local_settings=True))
+    return App(config.load(local_settings=True, for_sync=command in _SYNCING))
 
 
 def _migrate(app: App, arguments: argparse.Namespace) -> Answer:

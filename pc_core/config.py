@@ -22,12 +22,16 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
 from pc_core.errors import FixSetting
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PARTS = "parts"
+"""The validation's context for what needs some of the settings only."""
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -178,8 +182,8 @@ class Settings(BaseModel):
     site_host: str | None = _key("WEBSITE_HOSTNAME", None)
 
     @model_validator(mode="after")
-    def _complete_once_enabled(self) -> Self:
-        if not self.enabled:
+    def _complete_once_enabled(self, info: ValidationInfo) -> Self:
+        if not self.enabled or info.context == _PARTS:
             return self
         needed = {
             "HUNTER_PARTNER_CENTER_CLIENT_ID": self.client_id,
@@ -207,8 +211,12 @@ class Settings(BaseModel):
         return not _is_loopback(urlsplit(self.authority).hostname)
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Settings:
+    def from_env(cls, env: Mapping[str, str], *, for_sync: bool = True) -> Settings:
         """Read and check all settings.
+
+        Args:
+            for_sync: once the feature is enabled, demand everything that a sync needs. Without it
+                each part asks for its own settings when it is used.
 
         An empty value counts as not set, but for HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES,
         where it means none.
@@ -219,7 +227,7 @@ class Settings(BaseModel):
         may_be_empty = "HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES"
         given = {key: value for key, value in env.items() if value.strip() or key == may_be_empty}
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(given, context=None if for_sync else _PARTS)
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: "
@@ -238,10 +246,11 @@ class Settings(BaseModel):
         return tuple(str(info.alias) for info in cls.model_fields.values())
 
 
-def load(*, local_settings: bool = False) -> Settings:
+def load(*, local_settings: bool = False, for_sync: bool = True) -> Settings:
     """The settings of this process.
 
     Args:
+        for_sync: as in `Settings.from_env`.
         local_settings: let `local.settings.json` in the current folder fill in what the
             environment leaves open, as Functions Core Tools do; for the command line.
 
@@ -261,4 +270,4 @@ def load(*, local_settings: bool = False) -> Settings:
                 "local.settings.example.json shows the form.",
                 code="config_invalid",
             ) from None
-    return Settings.from_env(env)
+    return Settings.from_env(env, for_sync=for_sync)

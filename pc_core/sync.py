@@ -109,28 +109,16 @@ class Sync:
     def erase(
         self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
     ) -> ErasureCount:
-        """Erase a customer while no run is under way; it shows in the run history.
-
-        Raises:
-            TryLater: `already_running`: a run has the lease.
-        """
-        report = replace(_begun(Request(trigger="command"), self.now()), mode="erase")
-        lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
-        if isinstance(lease, Held):
-            raise TryLater(
-                f"Run {lease.task_id} is under way. Nothing was erased; try again when it ended.",
-                code="already_running",
-            )
-        state = RunState.FAILED
-        try:
-            found = self.store.erase(
-                lease, referral_ids=referral_ids, domain=domain, dry_run=dry_run
-            )
-            state = RunState.COMPLETED
-        finally:
-            self.store.finish_run(lease, report.ended(state, at=self.now()), None)
-        events.emit("partner_center_erased", dry_run=dry_run, removed=found.to_json())
-        return found
+        """Erase a customer; see the function of this name."""
+        return erase(
+            self.store,
+            referral_ids=referral_ids,
+            domain=domain,
+            dry_run=dry_run,
+            lease_s=self.lease_s,
+            holder=self.holder,
+            now=self.now,
+        )
 
     def _run_under_lease(
         self, request: Request, report: Report, budget: Budget, lease: Lease
@@ -341,6 +329,40 @@ class Sync:
             )
         events.emit("partner_center_sync_summary", **_summary(report))
         return report
+
+
+def erase(
+    store: Store,
+    *,
+    referral_ids: Collection[str],
+    domain: str | None,
+    dry_run: bool,
+    lease_s: float,
+    holder: str,
+    now: Callable[[], datetime],
+) -> ErasureCount:
+    """Erase a customer while no run is under way; it shows in the run history.
+
+    It needs the database alone: nobody has to be signed in for it.
+
+    Raises:
+        TryLater: `already_running`: a run has the lease.
+    """
+    report = replace(_begun(Request(trigger="command"), now()), mode="erase")
+    lease = store.take_lease(report, holder=holder, ttl_s=lease_s)
+    if isinstance(lease, Held):
+        raise TryLater(
+            f"Run {lease.task_id} is under way. Nothing was erased; try again when it ended.",
+            code="already_running",
+        )
+    state = RunState.FAILED
+    try:
+        found = store.erase(lease, referral_ids=referral_ids, domain=domain, dry_run=dry_run)
+        state = RunState.COMPLETED
+    finally:
+        store.finish_run(lease, report.ended(state, at=now()), None)
+    events.emit("partner_center_erased", dry_run=dry_run, removed=found.to_json())
+    return found
 
 
 def feature_disabled(request: Request, now: datetime) -> Report:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from pc_core import config, events, telemetry
 from pc_core.budget import Budget
 from pc_core.errors import FixSetting
-from pc_core.sync import Mode, Request, Sync, Trigger, feature_disabled
+from pc_core.sync import Mode, Request, Sync, Trigger, erase, feature_disabled
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -43,6 +43,11 @@ _LAST_WORDS_S = 60.0
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _holder() -> str:
+    """This process's name in the lease."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class _part[T](cached_property[T]):  # noqa: N801 - used as a decorator
@@ -119,8 +124,16 @@ class App:
     def erase(
         self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
     ) -> ErasureCount:
-        """Erase a customer; see `sync.Sync.erase`."""
-        return self._sync.erase(referral_ids=referral_ids, domain=domain, dry_run=dry_run)
+        """Erase a customer; see `sync.erase`. It needs the database alone."""
+        return erase(
+            self.store,
+            referral_ids=referral_ids,
+            domain=domain,
+            dry_run=dry_run,
+            lease_s=self.settings.lease.total_seconds(),
+            holder=_holder(),
+            now=_now,
+        )
 
     def import_earlier(
         self, source_url: str, *, dry_run: bool, tell: Callable[[Difference], object]
@@ -141,7 +154,7 @@ class App:
                 earlier=EarlierTable(source),
                 own_domains=_lower(self.settings.own_domains) or frozenset(),
                 lease_s=self.settings.lease.total_seconds(),
-                holder=f"{socket.gethostname()}:{os.getpid()}",
+                holder=_holder(),
                 now=_now,
             ).run(dry_run=dry_run, tell=tell)
         finally:
@@ -278,7 +291,7 @@ class App:
             lease_s=settings.lease.total_seconds(),
             full_time_s=settings.function_timeout.total_seconds() - _LAST_WORDS_S,
             retention_days=settings.retention_days,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
+            holder=_holder(),
             now=_now,
         )
 

@@ -19,8 +19,6 @@ from dev.folders import CLONE
 DATABASE_COMMANDS = ("erase", "import-earlier", "migrate", "status")
 """Commands of pc_core that need nothing but the database."""
 
-_NOBODY = "00000000-0000-0000-0000-000000000000"
-
 SMOKE_LOOKS_BACK = timedelta(minutes=30)
 
 
@@ -135,18 +133,10 @@ def _run_own(environment: Environment, arguments: Sequence[str]) -> None:
         cloud.say(f"Would run: python -m pc_core {' '.join(arguments)}")
         return
     with _database() as url:
-        own = {
-            "HUNTER_DATABASE_URL": url,
-            # The sync itself must not run from here.
-            "HUNTER_PARTNER_CENTER_ENABLED": "false",
-            # Named because settings ask for them; these commands sign in nowhere.
-            "HUNTER_PARTNER_CENTER_CLIENT_ID": _NOBODY,
-            "HUNTER_PARTNER_CENTER_TENANT_ID": _NOBODY,
-        }
         done = subprocess.run(
             [sys.executable, "-m", "pc_core", *arguments],
             cwd=CLONE,
-            env={**os.environ, **own},
+            env={**os.environ, "HUNTER_DATABASE_URL": url},
             check=False,
         )
     if done.returncode != 0:

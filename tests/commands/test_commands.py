@@ -1,14 +1,17 @@
 """What an operator types, what it prints, and how it exits."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from dev.simulator import Simulator
 from pc_core.wiring import App
-from tests.commands.conftest import Outcome
+from tests.commands.conftest import CLONE, Outcome
 
 Command = Callable[..., Outcome]
 COMMANDS = ("migrate", "sign-in", "sync", "status", "replay-quarantine", "erase", "import-earlier")
@@ -192,3 +195,70 @@ def test_no_command_is_a_usage_error(start: Callable[..., subprocess.Popen[str]]
 
     assert child.returncode == 2
     assert "usage" in err
+
+
+@pytest.mark.parametrize("enabled", ["true", "false"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("migrate",),
+        ("migrate", "--status"),
+        ("status",),
+        ("erase", "--domain", "customer.example"),
+        ("erase", "--domain", "customer.example", "--yes"),
+        ("import-earlier", "--from", "{database}", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_the_database_alone_asks_for_no_other_setting(
+    database_url: str, tmp_path: Path, arguments: tuple[str, ...], enabled: str
+) -> None:
+    given = [each.format(database=database_url) for each in arguments]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pc_core", *given, "--json"],
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CLONE),
+            "HUNTER_PARTNER_CENTER_ENABLED": enabled,
+            "HUNTER_DATABASE_URL": database_url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    outcome = Outcome(done.returncode, done.stdout, done.stderr)
+    if arguments[0] == "import-earlier":
+        # It has looked, and found this system's own table.
+        assert outcome.json["error"]["code"] == "earlier_table_missing"
+        return
+    assert outcome.code == 0, outcome.out + outcome.err
+    if arguments[0] == "status":
+        assert outcome.json["enabled"] is (enabled == "true")
+
+
+@pytest.mark.parametrize("name", ["sync", "sign-in", "replay-quarantine"])
+def test_what_syncs_names_all_that_is_missing_before_it_begins(
+    database_url: str, tmp_path: Path, name: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pc_core", name, "--json"],
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CLONE),
+            "HUNTER_PARTNER_CENTER_ENABLED": "true",
+            "HUNTER_DATABASE_URL": database_url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    for setting in ("CLIENT_ID", "TENANT_ID", "AzureWebJobsStorage", "HUNTER_TOKEN_CACHE_KEY"):
+        assert setting in done.stdout

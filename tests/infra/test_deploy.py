@@ -198,6 +198,7 @@ def test_the_apps_commands_run_on_the_environments_database(
     there = azure_postgres.environ
 
     current = deploy("run", "--", "migrate", "--status", **there)
+    status = deploy("run", "--", "status", "--json", **there)
     looked = deploy("run", "--", "erase", "--domain", "customer.example", **there)
     unconfirmed = deploy("run", "--", "erase", "--domain", "customer.example", "--yes", **there)
     erased = deploy(
@@ -213,6 +214,7 @@ def test_the_apps_commands_run_on_the_environments_database(
     )
 
     assert (current.code, looked.code, unconfirmed.code, erased.code) == (0, 0, 1, 0), erased.err
+    assert json.loads(status.out.splitlines()[-1])["enabled"] is True
     assert "Would erase" in looked.out
     assert "Erased" in erased.out
     assert cloud.state["rules"] == {}
