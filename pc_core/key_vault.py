@@ -21,6 +21,9 @@ from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
 TOKEN_CACHE_KEY = "token-cache-key"  # noqa: S105 - the secret's name
 API_KEY = "api-key"
 
+_TROUBLE_KEPT_S = 10.0
+"""So that callers whom nobody knows cannot make the app ask, and wait, once for each of them."""
+
 
 class KeyVault:
     """Reads secrets by name.
@@ -49,6 +52,7 @@ class KeyVault:
         self._keep_s = keep_s
         self._clock = clock
         self._kept: dict[str, tuple[str, float]] = {}
+        self._troubles: dict[str, tuple[PartnerCenterSyncError, float]] = {}
         self._lock = Lock()
 
     def read(self, name: str, *, again: bool = False) -> str:
@@ -66,20 +70,33 @@ class KeyVault:
             kept = self._kept.get(name)
             if kept and not again and self._clock() - kept[1] < self._keep_s:
                 return kept[0]
+            trouble = self._fresh_trouble(name)
+            if trouble is not None and not again:
+                return _kept_or_raise(kept, trouble)
             try:
                 with telemetry.calling("Azure Key Vault", "Key Vault", f"read the secret {name}"):
                     value = self._client.get_secret(name).value or ""
             except AzureError as error:
                 trouble = _explain(error, name)
-                if kept and isinstance(trouble, TryLater):
-                    return kept[0]
-                raise trouble from None
+                self._troubles[name] = (trouble, self._clock())
+                return _kept_or_raise(kept, trouble)
             self._kept[name] = (value, self._clock())
+            self._troubles.pop(name, None)
             return value
+
+    def _fresh_trouble(self, name: str) -> PartnerCenterSyncError | None:
+        trouble, since_s = self._troubles.get(name, (None, 0.0))
+        return trouble if self._clock() - since_s < _TROUBLE_KEPT_S else None
 
     def close(self) -> None:
         """Give the connection back."""
         self._client.close()
+
+
+def _kept_or_raise(kept: tuple[str, float] | None, trouble: PartnerCenterSyncError) -> str:
+    if kept and isinstance(trouble, TryLater):
+        return kept[0]
+    raise trouble from None
 
 
 def _explain(error: AzureError, name: str) -> PartnerCenterSyncError:
