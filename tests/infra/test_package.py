@@ -8,9 +8,12 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
+import function_app
 from dev.simulator import Simulator
 from pc_core.wiring import App
 from tests.commands.conftest import app, settings, signed_in
@@ -99,6 +102,79 @@ def test_one_sync_runs_from_the_package_alone(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["fetched"] > 0
+
+
+@pytest.fixture
+def hosted(
+    unpacked: Path,
+    tmp_path: Path,
+    settings: dict[str, str],
+    signed_in: App,
+) -> dict[str, Any]:
+    """What the worker library made of the package, in a process that can reach nothing else."""
+    host = tmp_path / "host" / "dev"
+    shutil.copytree(CLONE / "dev" / "host", host / "host")
+    shutil.copy(CLONE / "dev" / "__init__.py", host)
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-I", "-S", str(CLONE / "tests" / "infra" / "package_host.py")),
+            *(str(unpacked), str(host.parent), "postgresql://a@db.example/b?sslmode=verify-full"),
+        ],
+        cwd=tmp_path,
+        env=settings
+        | {
+            "PATH": os.environ["PATH"],
+            "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "0 */10 * * * *",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_worker_library_hosts_the_package_alone(
+    hosted: dict[str, Any], unpacked: Path, settings: dict[str, str]
+) -> None:
+    registered = {each.get_function_name() for each in function_app.app.get_functions()}
+
+    assert hosted["outside"] == []
+    assert not [
+        each for each in hosted["path"] if "-packages" in each and str(unpacked) not in each
+    ]
+    assert set(hosted["functions"]) == registered
+    assert hosted["health"][0] == "200"
+    assert hosted["health"][1]["partner_center_enabled"] is True
+    assert hosted["heavy_at_health"] == []
+    assert hosted["failure"] is None
+    [summary] = [line for line in hosted["lines"] if line["event"] == "partner_center_sync_summary"]
+    assert (summary["state"], summary["trigger"]) == ("completed", "timer")
+    with psycopg.connect(settings["HUNTER_DATABASE_URL"]) as connection:
+        row = connection.execute("SELECT count(*) FROM partner_center_referrals").fetchone()
+    assert row == (summary["inserted"],)
+    assert summary["inserted"] > 0
+
+
+def test_the_trace_of_an_invocation_reaches_the_lines_of_its_run(hosted: dict[str, Any]) -> None:
+    of_the_run = [line for line in hosted["lines"] if "task_id" in line]
+
+    assert len(of_the_run) >= 3
+    assert {line["operation_id"] for line in of_the_run} == {"0af7651916cd43dd8448eb211c80319c"}
+    assert len({line["invocation_id"] for line in of_the_run}) == 1
+
+
+def test_the_package_brings_the_authorities_that_verify_full_asks_for(
+    hosted: dict[str, Any], unpacked: Path
+) -> None:
+    file, is_there = hosted["authorities"]
+
+    assert is_there
+    assert Path(file).is_relative_to(unpacked)
 
 
 def test_packages_for_another_platform_are_refused(project: Path) -> None:
