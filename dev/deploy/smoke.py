@@ -157,11 +157,16 @@ def _sync(probe: Probe) -> str:
     return f"{answer['state']}, {done} referrals read"
 
 
-def _rows(probe: Probe) -> str:
+def _status(probe: Probe) -> dict[str, Any]:
     status, answer = probe.ask(f"{API}/status")
     if status != 200:
-        raise cloud.HookError(f"the status answers {status}")
-    count = answer["counts"]["referrals"]
+        raise cloud.HookError(f"the status answers {status} ({answer.get('code', 'no code')})")
+    found: dict[str, Any] = answer
+    return found
+
+
+def _rows(probe: Probe) -> str:
+    count = _status(probe)["counts"]["referrals"]
     if not count:
         raise cloud.HookError(
             "no referral is stored; look at skipped_reasons of the last run, and at the role of "
@@ -179,7 +184,7 @@ def _ready(probe: Probe) -> str:
 
 
 def _timer(probe: Probe, since: datetime) -> str:
-    _, status = probe.ask(f"{API}/status")
+    status = _status(probe)
     next_due = datetime.fromisoformat(status["next_due_at"])
     now = datetime.fromisoformat(status["now"])
     deadline_s = time.monotonic() + (next_due - now).total_seconds() + TIMER_GRACE_S

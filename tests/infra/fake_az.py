@@ -99,15 +99,40 @@ def graph(state: dict[str, Any], client_id: str, body: str) -> None:
     app.update(wanted)
 
 
-def fire_timer(url: str, key: str) -> None:
-    """The deployed app's schedule comes round."""
+TIMER_TIMEOUT_S = 60.0
+
+
+def fire_timer(url: str, key: str, api_key: str) -> None:
+    """The deployed app's schedule comes round, and its run has ended when this returns.
+
+    Otherwise the smoke test's own sync might be quicker, and the timer would find it under way.
+    """
+    known = timer_runs(url, api_key)
     request = urllib.request.Request(
         f"{url}/admin/functions/scheduled_sync",
         data=b"{}",
         headers={"x-functions-key": key, "Content-Type": "application/json"},
     )
     urllib.request.urlopen(request, timeout=60).close()
-    time.sleep(2)
+    deadline_s = time.monotonic() + TIMER_TIMEOUT_S
+    while not timer_runs(url, api_key) - known:
+        if time.monotonic() > deadline_s:
+            sys.exit("the timer made no run")
+        time.sleep(0.1)
+
+
+def timer_runs(url: str, api_key: str) -> set[str]:
+    """The timer's runs that have ended."""
+    request = urllib.request.Request(
+        f"{url}/api/v1/partner-center/sync-runs", headers={"X-API-Key": api_key}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        runs = json.load(answer)["runs"]
+    return {
+        run["task_id"]
+        for run in runs
+        if run["trigger"].startswith("timer") and run["state"] != "running"
+    }
 
 
 def az(state: dict[str, Any], arguments: list[str]) -> Any:

@@ -6,15 +6,17 @@ import json
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from dev.deploy import backup
+from dev.deploy import backup, smoke
 from dev.deploy.hooks import cloud as hooks_cloud
 from dev.services.postgres import Postgres
 from tests.infra.conftest import CLONE, Cloud, Done, Server
@@ -299,7 +301,9 @@ def test_a_release_ends_with_a_smoke_test_on_the_app_and_can_be_taken_back(
     served.ask(f"{API}/referrals/sync", method="POST")
     there = {"APP_URL": served.url}
     key = {"SMOKE_API_KEY": served.key}
-    cloud.set(environment=ENVIRONMENT | there, fire_timer=[served.url, served.master_key])
+    cloud.set(
+        environment=ENVIRONMENT | there, fire_timer=[served.url, served.master_key, served.key]
+    )
     folder = CLONE / ".azure" / name / "packages"
 
     first = deploy("release", "--confirm", name, **key)
@@ -331,3 +335,47 @@ def test_a_failed_deployment_is_not_remembered_as_one_that_worked(
 
     assert done.code == 1
     assert not (CLONE / ".azure" / name / "packages" / "worked.json").exists()
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_status_that_cannot_be_had_is_named_and_not_read(failing: int) -> None:
+    asked = 0
+
+    class Answers(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            nonlocal asked
+            is_stranger = "X-API-Key" not in self.headers
+            status, body = 200, {"partner_center_enabled": True, "success": True}
+            if self.path.endswith("/status"):
+                asked += 1
+                body = {"counts": {"referrals": 1}, "sign_in": {"state": "ok"}}
+                if asked == failing:
+                    status, body = 503, {"code": "database_busy"}
+            elif self.path.startswith(API) and is_stranger:
+                status, body = 401, {"code": "login_needed"}
+            elif self.path.endswith("/sync"):
+                body |= {"state": "completed", "success_count": 1, "skipped_count": 0}
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815 - the base's names
+
+        def log_message(self, *_: object) -> None:
+            """Be quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        probe = smoke.Probe(
+            url=f"http://127.0.0.1:{server.server_port}", credential={"X-API-Key": "k"}
+        )
+        with pytest.raises(
+            hooks_cloud.HookError, match=r"the status answers 503 \(database_busy\)"
+        ):
+            smoke.smoke(probe, since=NOW)
+        server.shutdown()
+        thread.join()

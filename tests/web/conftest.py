@@ -71,7 +71,8 @@ def _read(answer: Any) -> tuple[int, dict[str, str], Any]:
 
 def sign_in(served: Served) -> None:
     """Sign in by device code, unless that has been done."""
-    _, _, shown = served.ask(f"{API}/status")
+    status, _, shown = served.ask(f"{API}/status")
+    assert status == 200, shown
     if shown["sign_in"]["state"] == "ok":
         return
     status, _, started = served.ask(f"{API}/sign-in", method="POST", body={})
