@@ -2,10 +2,12 @@
 
 import json
 import os
+import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import psycopg
 import pytest
 
 from dev.services.postgres import Postgres
+from dev.services.processes import Supervisor
+from tests.infra.tls_proxy import in_front_of
 
 CLONE = Path(__file__).parents[2]
 TOKEN = "an-entra-token"
@@ -136,12 +140,17 @@ $$
 """
 
 
-@pytest.fixture
-def azure_postgres(tls_postgres: Postgres, tls_authority: Path) -> Iterator[Server]:
-    """The server's administrator may make roles and databases and owns the app's database."""
-    with psycopg.connect(tls_postgres.url(), autocommit=True) as superuser:
+@contextmanager
+def like_azures(server: Postgres, *, port: int, authority: Path) -> Iterator[Server]:
+    """A server whose administrator may make roles and databases and owns the app's database.
+
+    Args:
+        port: where it speaks TLS.
+        authority: who vouches for that.
+    """
+    with psycopg.connect(server.url(), autocommit=True) as superuser:
         superuser.execute("DROP FUNCTION IF EXISTS pgaadauth_create_principal_with_oid")
-        tls_postgres.drop_database("hunter")
+        server.drop_database("hunter")
         for role in ROLES:
             found = superuser.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
             if found.fetchone():
@@ -150,7 +159,7 @@ def azure_postgres(tls_postgres: Postgres, tls_authority: Path) -> Iterator[Serv
         superuser.execute(EMULATION.format(token=TOKEN))
         superuser.execute("CREATE DATABASE hunter OWNER azure_admin")
     yield Server(
-        superuser_url=tls_postgres.url("hunter"),
+        superuser_url=server.url("hunter"),
         environ={
             "AZURE_RESOURCE_GROUP": "rg-test",
             "KEY_VAULT_NAME": "kv-test",
@@ -160,11 +169,48 @@ def azure_postgres(tls_postgres: Postgres, tls_authority: Path) -> Iterator[Serv
             "DATABASE_ADMIN_NAME": "azure_admin",
             "APP_IDENTITY_NAME": "id-app",
             "APP_IDENTITY_OBJECT_ID": "11111111-2222-3333-4444-555555555555",
-            "PGPORT": str(tls_postgres.port),
-            "PGSSLROOTCERT": str(tls_authority),
+            "PGPORT": str(port),
+            "PGSSLROOTCERT": str(authority),
         },
     )
-    tls_postgres.drop_database("hunter")
+    server.drop_database("hunter")
+
+
+@pytest.fixture
+def azure_postgres(tls_postgres: Postgres, tls_authority: Path) -> Iterator[Server]:
+    """Azure's server as far as Debian's, whose client programs are there too, can be it."""
+    with like_azures(tls_postgres, port=tls_postgres.port, authority=tls_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def newest_postgres(
+    supervisor: Supervisor, service_folder: Path
+) -> Iterator[tuple[Postgres, int, Path]]:
+    """The wheel's server, which is newer and has no TLS of its own; its port with TLS before it."""
+    import trustme
+
+    server = Postgres.start(supervisor, service_folder / "newest-postgres", name="newest-postgres")
+    authority = trustme.CA()
+    file = service_folder / "newest-authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with in_front_of(server.port, context) as port:
+        yield server, port, file
+
+
+@pytest.fixture(
+    params=[pytest.param("debian", marks=pytest.mark.needs_tls_postgres), pytest.param("wheel")]
+)
+def each_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Azure's server on an old and on the newest version: who may make and grant roles differs."""
+    if request.param == "debian":
+        yield request.getfixturevalue("azure_postgres")
+        return
+    server, port, authority = request.getfixturevalue("newest_postgres")
+    with like_azures(server, port=port, authority=authority) as found:
+        yield found
 
 
 type Script = Callable[..., Done]

@@ -345,7 +345,8 @@ def test_a_status_that_cannot_be_had_is_named_and_not_read(failing: int) -> None
         def answer(self) -> None:
             nonlocal asked
             is_stranger = "X-API-Key" not in self.headers
-            status, body = 200, {"partner_center_enabled": True, "success": True}
+            status = 200
+            body: dict[str, Any] = {"partner_center_enabled": True, "success": True}
             if self.path.endswith("/status"):
                 asked += 1
                 body = {"counts": {"referrals": 1}, "sign_in": {"state": "ok"}}

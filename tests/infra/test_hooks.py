@@ -15,13 +15,12 @@ PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
 GOOD = {"ALERT_EMAIL": "team@example.com"}
 
 
-@pytest.mark.needs_tls_postgres
 def test_after_provisioning_twice_everything_is_as_after_once(
-    cloud: Cloud, azure_postgres: Server
+    cloud: Cloud, each_postgres: Server
 ) -> None:
-    first = cloud.run(POST, **azure_postgres.environ)
+    first = cloud.run(POST, **each_postgres.environ)
     state = cloud.state
-    second = cloud.run(POST, **azure_postgres.environ)
+    second = cloud.run(POST, **each_postgres.environ)
 
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert cloud.state == state
@@ -29,7 +28,7 @@ def test_after_provisioning_twice_everything_is_as_after_once(
     Fernet(state["secrets"]["token-cache-key"])
     assert "stays as it is" in second.out
     assert "the schema is current" in second.out
-    with azure_postgres.connect() as superuser:
+    with each_postgres.connect() as superuser:
         owners = superuser.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'partner_center_%'"
         ).fetchall()
@@ -37,22 +36,20 @@ def test_after_provisioning_twice_everything_is_as_after_once(
         assert migrate.read_revision(superuser) == migrate.expected_revision()
 
 
-@pytest.mark.needs_tls_postgres
-def test_the_key_and_the_token_are_never_shown(cloud: Cloud, azure_postgres: Server) -> None:
-    done = cloud.run(POST, **azure_postgres.environ)
+def test_the_key_and_the_token_are_never_shown(cloud: Cloud, each_postgres: Server) -> None:
+    done = cloud.run(POST, **each_postgres.environ)
 
     shown = done.out + done.err + json.dumps(cloud.calls)
     assert cloud.state["secrets"]["token-cache-key"] not in shown
     assert TOKEN not in shown
 
 
-@pytest.mark.needs_tls_postgres
 def test_the_apps_role_may_change_rows_and_nothing_else(
-    cloud: Cloud, azure_postgres: Server
+    cloud: Cloud, each_postgres: Server
 ) -> None:
-    cloud.run(POST, **azure_postgres.environ)
+    cloud.run(POST, **each_postgres.environ)
 
-    with azure_postgres.connect("id-app") as app:
+    with each_postgres.connect("id-app") as app:
         app.execute("DELETE FROM partner_center_referrals")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             app.execute("CREATE TABLE partner_center_mine ()")
@@ -60,27 +57,25 @@ def test_the_apps_role_may_change_rows_and_nothing_else(
             app.execute("UPDATE partner_center_schema_version SET version_num = '0000'")
 
 
-@pytest.mark.needs_tls_postgres
-def test_a_reader_reads_the_tables_but_not_the_lease(cloud: Cloud, azure_postgres: Server) -> None:
-    cloud.run(POST, **azure_postgres.environ)
+def test_a_reader_reads_the_tables_but_not_the_lease(cloud: Cloud, each_postgres: Server) -> None:
+    cloud.run(POST, **each_postgres.environ)
     grant = ("infra/hooks/grant_reader.py", "--name", "ada@example.com")
     who = ("--object-id", "99999999-2222-3333-4444-555555555555", "--type", "user")
 
-    outcomes = [cloud.run(*grant, *who, **azure_postgres.environ) for _ in range(2)]
+    outcomes = [cloud.run(*grant, *who, **each_postgres.environ) for _ in range(2)]
 
     assert [done.code for done in outcomes] == [0, 0], outcomes[0].err
     assert cloud.state["rules"] == {}
-    with azure_postgres.connect("ada@example.com") as ada:
+    with each_postgres.connect("ada@example.com") as ada:
         assert ada.execute("SELECT count(*) FROM partner_center_referrals").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             ada.execute("SELECT * FROM partner_center_sync_state")
 
 
-@pytest.mark.needs_tls_postgres
 def test_a_database_that_refuses_leaves_no_hole_in_the_firewall(
-    cloud: Cloud, azure_postgres: Server
+    cloud: Cloud, each_postgres: Server
 ) -> None:
-    wrong = azure_postgres.environ | {"DATABASE_ADMIN_NAME": "nobody"}
+    wrong = each_postgres.environ | {"DATABASE_ADMIN_NAME": "nobody"}
 
     done = cloud.run(POST, **wrong)
 
@@ -90,11 +85,10 @@ def test_a_database_that_refuses_leaves_no_hole_in_the_firewall(
     assert TOKEN not in done.err
 
 
-@pytest.mark.needs_tls_postgres
 def test_a_server_with_a_certificate_of_somebody_else_gets_no_token(
-    cloud: Cloud, azure_postgres: Server
+    cloud: Cloud, each_postgres: Server
 ) -> None:
-    environ = {key: value for key, value in azure_postgres.environ.items() if "SSL" not in key}
+    environ = {key: value for key, value in each_postgres.environ.items() if "SSL" not in key}
 
     done = cloud.run(POST, **environ)
 
