@@ -19,7 +19,7 @@ _IDS_AT_A_TIME = 10
 
 
 def read_sweep(run: Run, sweep: Sweep) -> None:
-    """Go on with the open sweep until it is complete.
+    """Go on with the open sweep until it is complete, and with the one that has to follow it.
 
     Raises:
         BudgetEnded: the place to go on is stored.
@@ -28,6 +28,8 @@ def read_sweep(run: Run, sweep: Sweep) -> None:
     if sweep.phase == "reading":
         _read_all(run, sweep)
     _settle_unseen(run)
+    if run.state.sweep is not None:
+        read_sweep(run, run.state.sweep)
 
 
 def _read_all(run: Run, sweep: Sweep) -> None:
@@ -204,9 +206,10 @@ def _complete(run: Run) -> None:
     )
     report = replace(run.tallied(), sweep_completed_at=now)
     if state.order_verdict != "proven":
-        # It stood in for a head that could not be relied on: everything has been read.
-        state = replace(state, last_success_at=now)
-        report = replace(report, head_completed_at=now)
+        # It stood in for a head that could not be relied on: everything has been read that was
+        # there when it began, which may have been some runs ago.
+        state = replace(state, last_success_at=sweep.started_at)
+        report = replace(report, head_completed_at=sweep.started_at)
     marked = run.store.mark_missing(run.lease, state=state, report=report)
     run.state, run.report = state, report
     run.report.counts.marked_missing += marked

@@ -13,6 +13,7 @@ from pc_core.report import FailureKind, Report
 from pc_core.store import Reader
 from pc_core.sync import Mode
 from pc_core.web import respond
+from tests.promise.days import HOUR_S, advance
 from tests.promise.trials import (
     Kept,
     Trial,
@@ -91,6 +92,24 @@ def test_an_empty_list_where_there_were_many_is_a_failed_run(trial: Trial, mode:
     trial.simulator.state.set_visible(1)
     trial.recover()
     assert_healthy(trial)
+
+
+def test_an_empty_list_is_believed_no_more_where_only_what_is_left_out_had_changed(
+    trial: Trial,
+) -> None:
+    # No stored row lies above the stopping point, so that none is missed there.
+    advance(trial, HOUR_S)
+    trial.simulator.state.add(direction="Outgoing", status="New", substatus="Received")
+    assert trial.run().state == "completed"
+    before, state = Kept.of(trial), trial.store.load_state()
+    trial.simulator.state.set_visible(0)
+
+    report = trial.run()
+
+    assert_is_no_success(report, "empty_answer", FailureKind.NONSENSE)
+    assert report.head_completed_at is None
+    before.assert_kept_by(trial)
+    assert trial.store.load_state().last_success_at == state.last_success_at
 
 
 @pytest.mark.parametrize("pages_until", [2, 6])
@@ -187,6 +206,40 @@ def test_an_order_that_is_right_on_the_first_page_only_is_noticed_and_read_aroun
     assert report.sweep_completed_at is not None, "only a sweep can have found the rest"
     assert events_of(caplog.records, "partner_center_order_not_honoured")
     assert_healthy(trial)
+
+
+@pytest.mark.parametrize("pages", [5, 8])
+def test_without_an_order_a_run_that_ends_an_older_sweep_reads_everything_itself(
+    trial: Trial, pages: int
+) -> None:
+    world = trial.simulator.state
+    trial.simulator.behaviour.updated_order = "refused"
+    assert trial.run(pages=pages).state == "partial"
+    oldest = next(one for one in world.ids() if one in trial.rows())
+    world.change(oldest, details={"notes": "Not read by the sweep that is open"})
+
+    report = trial.run()
+
+    assert report.state == "completed", report.failure
+    assert report.head_completed_at is not None
+    assert report.head_completed_at >= report.started_at
+    assert_healthy(trial)
+
+
+def test_without_an_order_a_success_is_no_younger_than_what_was_read(trial: Trial) -> None:
+    trial.simulator.behaviour.updated_order = "refused"
+    began_at = trial.now()
+    assert trial.run(pages=5).state == "partial"
+    advance(trial, HOUR_S)
+
+    # The rest of the open sweep, and the beginning of the one that has to follow it.
+    report = trial.run(pages=11)
+
+    assert report.state == "partial", report.failure
+    assert report.sweep_completed_at is not None
+    last = trial.store.load_state().last_success_at
+    assert last is not None
+    assert last - began_at < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("page_holds", ["empty_value", "lone_surrogate", "nul"])

@@ -15,7 +15,7 @@ def test_a_mutant_fits_the_code_and_names_a_test(mutant: Mutant) -> None:
 
     if mutant.file.endswith(".py"):
         ast.parse(broken)
-    assert mutant.file.startswith(("pc_core/", "function_app.py", "dev/simulator"))
+    assert mutant.file.startswith(("pc_core/", "function_app.py", "infra/", "dev/simulator"))
     file, _, test = mutant.caught_by.partition("::")
     tests = ast.parse((CLONE / file).read_text(encoding="utf-8")).body
     assert test.partition("[")[0] in {
