@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -191,6 +191,13 @@ class Store(Protocol):
     `migration_newer`, `database_denied`); calls with a lease raise LeaseLost and then have
     written nothing.
     """
+
+    def within(self, remaining_s: Callable[[], float]) -> Store:
+        """The same store for a run with a budget.
+
+        Args:
+            remaining_s: seconds that are left; no answer is waited for much longer.
+        """
 
     def take_lease(self, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
         """Take the lease if it is free or has expired by the database's clock, and open the run.

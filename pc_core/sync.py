@@ -93,6 +93,11 @@ class Sync:
         Raises:
             PartnerCenterSyncError: the run could not even be opened (database, migration).
         """
+        # No answer of the database is waited for beyond the budget either.
+        bounded = replace(self, store=self.store.within(budget.remaining_s))
+        return bounded._run(request, budget)  # noqa: SLF001 - itself
+
+    def _run(self, request: Request, budget: Budget) -> Report:
         report = _begun(request, self.now())
         lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
         if isinstance(lease, Held):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pc_core.store.pool import be_patient
 from pc_core.store.statements import load_statements
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Batch:
         Args:
             patient: allow statements that read or delete very much at once.
         """
+        if patient:
+            be_patient(self._connection)
         self.add(_LIMITS["begin_writing_much" if patient else "begin_writing"])
 
     def commit(self) -> None:
@@ -67,6 +70,8 @@ class Batch:
 def reading(database: Database, *, patient: bool = False) -> Iterator[Connection[Any]]:
     """A read-only transaction with one snapshot and a time limit."""
     with database.connection() as connection:
+        if patient:
+            be_patient(connection)
         connection.execute(_LIMITS["begin_reading_much" if patient else "begin_reading"])
         yield connection
         connection.execute(b"COMMIT")

@@ -28,7 +28,7 @@ class _Meaning:
 _UNAVAILABLE = _Meaning(
     kind=TryLater,
     code="database_unavailable",
-    what="the database cannot be reached or closed the connection",
+    what="the database cannot be reached, keeps silent or closed the connection",
     remedy="The next run tries again; if it stays so, check that the server runs, its firewall and "
     "the host and port in HUNTER_DATABASE_URL.",
 )

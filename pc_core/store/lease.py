@@ -18,34 +18,61 @@ _TRIES = 5
 
 def take(database: Database, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
     """Take the lease and open the run, or say who has it."""
-    task_id = report.task_id
+    from psycopg.errors import LockNotAvailable
+
     for _ in range(_TRIES):
-        with database.connection() as connection:
-            # A look without a lock first: the holder's transaction may have the row locked.
-            look = Batch(connection)
-            look.add(_SQL["who_holds"], {"task_id": task_id})
-            found = look.send()[0]
-            if not found:
-                raise state.no_row()
-            holder_id, expires_at, is_held = found[0]
-            if is_held:
-                return Held(task_id=holder_id, expires_at=expires_at)
-            batch = Batch(connection)
-            batch.begin()
-            batch.add(_SQL["take"], {"task_id": task_id, "holder": holder, "ttl_s": ttl_s})
-            taken = batch.send()[-1]
-            if taken:
-                runs.add_mend(batch, task_id)
-                runs.add_open(batch, report)
-                runs.add_save(batch, report)
-                batch.commit()
-                batch.send()
-                return Lease(task_id=task_id, fence=taken[0][0])
+        try:
+            taken = _try_to_take(database, report, holder=holder, ttl_s=ttl_s)
+        except LockNotAvailable:
+            # The lease has expired, and yet somebody's transaction has its row locked.
+            if not _end_silent_holder(database):
+                raise
+        else:
+            if taken is not None:
+                return taken
     raise TryLater(
         "Could not take the lease: it changed hands at every look. Nothing was written; the next "
         "run tries again.",
         code="database_busy",
     )
+
+
+def _try_to_take(
+    database: Database, report: Report, *, holder: str, ttl_s: float
+) -> Lease | Held | None:
+    task_id = report.task_id
+    with database.connection() as connection:
+        # A look without a lock first: the holder's transaction may have the row locked.
+        look = Batch(connection)
+        look.add(_SQL["who_holds"], {"task_id": task_id})
+        found = look.send()[0]
+        if not found:
+            raise state.no_row()
+        holder_id, expires_at, is_held = found[0]
+        if is_held:
+            return Held(task_id=holder_id, expires_at=expires_at)
+        batch = Batch(connection)
+        batch.begin()
+        batch.add(_SQL["take"], {"task_id": task_id, "holder": holder, "ttl_s": ttl_s})
+        taken = batch.send()[-1]
+        if taken:
+            runs.add_mend(batch, task_id)
+            runs.add_open(batch, report)
+            runs.add_save(batch, report)
+            batch.commit()
+            batch.send()
+            return Lease(task_id=task_id, fence=taken[0][0])
+    return None
+
+
+def _end_silent_holder(database: Database) -> bool:
+    """End the transaction that has the lease's row locked, if it waits for a client in vain.
+
+    The server ends one that is idle by itself, but not one whose client has vanished in the middle
+    of a COPY: no timeout strikes there.
+    """
+    with database.connection() as connection:
+        return bool(connection.execute(_SQL["end_silent_holder"]).fetchall())
 
 
 def add_keep(batch: Batch, lease: Lease) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pc_core.errors import FixSetting, TryLater
 
@@ -28,6 +28,18 @@ MAX_LIFETIME_S = 45 * 60.0
 """Entra's database tokens last about an hour; connections are renewed well before."""
 
 CONNECT_TIMEOUT_S = 10
+
+SILENCE_S = 65.0
+"""How long an answer may take that the server itself would have cut off by then.
+
+The server ends a statement after 60 seconds (limits.sql); a host or pooler that has vanished ends
+nothing, and TCP notices only a part of it."""
+
+PATIENCE_S = 305.0
+"""The same, in transactions that may take 300 seconds for a statement."""
+
+_LAST_WORDS_S = 10.0
+"""What an answer may take once a run's time is over, so that its end can still be written."""
 
 _LOOK_EVERY_S = 0.2
 _FRESH_S = 1.0
@@ -86,14 +98,21 @@ class Database:
             and its host is not this machine; None: libpq finds its own.
         max_size: most connections at a time. Two let a run write while its heartbeat beats; small
             servers have 35 in all.
+        silence_s: how long the server may keep us waiting for an answer, in seconds.
     """
 
     def __init__(
-        self, url: str, *, password: Callable[[], str] | None = None, max_size: int = 2
+        self,
+        url: str,
+        *,
+        password: Callable[[], str] | None = None,
+        max_size: int = 2,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._url = url
         self._password = password
         self._max_size = max_size
+        self._silence_s = silence_s
         self._pool: ConnectionPool[Any] | None = None
         self._closing: weakref.finalize[..., Any] | None = None
         self._lock = threading.Lock()
@@ -114,9 +133,18 @@ class Database:
         try:
             yield connection
         finally:
+            _limit(connection).silence_s = self._silence_s
             _roll_back_what_is_open(connection)
             self._resting[connection] = time.monotonic()
             pool.putconn(connection)
+
+    def within(self, remaining_s: Callable[[], float]) -> Database:
+        """The same connections, for callers whose time is limited.
+
+        Args:
+            remaining_s: asked whenever an answer is waited for; a few seconds more are granted.
+        """
+        return _Within(self, remaining_s)
 
     def connect(self, **options: Any) -> Connection[Any]:
         """One connection of its own, for a command; the caller closes it.
@@ -171,7 +199,7 @@ class Database:
                 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
                 self._pool = ConnectionPool(
                     kwargs=self._arguments_or_note,
-                    connection_class=_noting(self._note),
+                    connection_class=_noting(self._note, self._silence_s),
                     min_size=0,
                     max_size=self._max_size,
                     max_lifetime=MAX_LIFETIME_S,
@@ -213,7 +241,10 @@ class Database:
 
         rested_s = time.monotonic() - self._resting.get(connection, -_FRESH_S)
         if rested_s >= _FRESH_S or _has_news(connection):
+            limit = _limit(connection)
+            limit.silence_s = min(self._silence_s, CONNECT_TIMEOUT_S)
             ConnectionPool.check_connection(connection)
+            limit.silence_s = self._silence_s
 
     def _note(self, failure: Exception) -> None:
         self._last_failure = (time.monotonic(), failure)
@@ -224,6 +255,51 @@ class Database:
         except Exception as failure:
             self._note(failure)
             raise
+
+
+class _Within(Database):
+    """See `Database.within`."""
+
+    def __init__(self, database: Database, remaining_s: Callable[[], float]) -> None:
+        self._database = database
+        self._remaining_s = remaining_s
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[Any]]:
+        with self._database.connection() as connection:
+            limit = _limit(connection)
+            limit.remaining_s = self._remaining_s
+            try:
+                yield connection
+            finally:
+                limit.remaining_s = None
+
+    def within(self, remaining_s: Callable[[], float]) -> Database:
+        return self._database.within(remaining_s)
+
+    def connect(self, **options: Any) -> Connection[Any]:
+        return self._database.connect(**options)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class _Limited(Protocol):
+    """What a pooled connection knows of the time that it may take."""
+
+    silence_s: float
+    remaining_s: Callable[[], float] | None
+
+
+def _limit(connection: Connection[Any]) -> _Limited:
+    limited: Any = connection
+    return cast("_Limited", limited)
+
+
+def be_patient(connection: Connection[Any]) -> None:
+    """Let the answers on a connection take longer, until it is given back."""
+    limit = _limit(connection)
+    limit.silence_s = max(limit.silence_s, PATIENCE_S)
 
 
 def _has_news(connection: Connection[Any]) -> bool:
@@ -265,11 +341,31 @@ def _needs_authorities(given: dict[str, Any]) -> bool:
     )
 
 
-def _noting(note: Callable[[Exception], None]) -> type[Connection[Any]]:
-    from psycopg import Connection
+def _noting(note: Callable[[Exception], None], silence: float) -> type[Connection[Any]]:
+    from psycopg import Connection, OperationalError
+    from psycopg.pq import TransactionStatus
 
     class NotingConnection(Connection[Any]):
-        """A connection whose failed attempts are remembered."""
+        """A connection whose failed attempts are remembered, and that waits for no silent server.
+
+        psycopg itself waits without end for an answer.
+        """
+
+        silence_s = silence
+        remaining_s: Callable[[], float] | None = None
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            if timeout is None:
+                timeout = self.silence_s
+                if self.remaining_s is not None:
+                    timeout = min(timeout, self.remaining_s() + _LAST_WORDS_S)
+            try:
+                return super().wait(gen, interval, timeout)
+            except OperationalError:
+                if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                    # Somewhere in the middle of an answer: nothing else can be asked on it.
+                    self.pgconn.finish()
+                raise
 
         @classmethod
         def connect(cls, *args: Any, **kwargs: Any) -> Any:

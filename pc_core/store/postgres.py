@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from pc_core.account import SignInStatus
@@ -23,6 +23,10 @@ class PostgresStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def within(self, remaining_s: Callable[[], float]) -> PostgresStore:
+        """The same store, for a run whose time is limited."""
+        return PostgresStore(self._database.within(remaining_s))
 
     def take_lease(self, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
         """Take the lease and open the run, or say who has it."""

@@ -42,6 +42,7 @@ class Wire:
     """Forwards connections from a port of its own to another on this machine.
 
     What the process had sent before it was killed still arrives; then its end of the line closes.
+    A mute wire swallows whatever comes, the end of a connection too.
     """
 
     def __init__(self, port: int, meter: Meter) -> None:
@@ -51,10 +52,14 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._mute = threading.Event()
+        self._closed = threading.Event()
+        self._last_words: bytes | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
         """Cut every connection."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -62,6 +67,19 @@ class Wire:
             for one in self._sockets:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether everything is swallowed by now."""
+        return self._mute.is_set()
+
+    def mute(self) -> None:
+        """Swallow everything from now on, in both directions."""
+        self._mute.set()
+
+    def mute_after(self, words: bytes) -> None:
+        """Swallow everything after the next message with these words, which still arrives."""
+        self._last_words = words
 
     def _accept(self) -> None:
         while True:
@@ -87,7 +105,14 @@ class Wire:
         with contextlib.suppress(OSError):
             while chunk := source.recv(_CHUNK_BYTES):
                 self._meter.pass_one()
+                if self._mute.is_set():
+                    continue
+                # Before it is delivered: its answer must not slip through.
+                if self._last_words is not None and self._last_words in chunk:
+                    self._mute.set()
                 sink.sendall(chunk)
+        if self._mute.is_set():
+            self._closed.wait()
         for one in (source, sink):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

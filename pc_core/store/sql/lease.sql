@@ -33,3 +33,15 @@ SET lease_task_id = NULL,
     lease_expires_at = NULL
 WHERE lease_fence = %(fence)s AND lease_task_id = %(task_id)s
 RETURNING lease_fence
+
+-- name: end_silent_holder
+-- Whoever changes the row has its transaction's number in xmax. A role may end its own sessions;
+-- the lease's end is asked for once more, because its holder may just have come back.
+SELECT pg_terminate_backend(a.pid)
+FROM partner_center_sync_state s
+JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = s.xmax AND l.granted
+JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE coalesce(s.lease_expires_at <= clock_timestamp(), true)
+    AND a.usename = current_user
+    AND a.wait_event_type = 'Client'
+    AND a.query_start < clock_timestamp() - interval '5 s'
