@@ -1,15 +1,29 @@
+import ast
 import gzip
+import json
 import re
+import subprocess
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pc_core.web import page
+import pc_core
+from dev.services.npm import node
+from pc_core import classification, entra, progress, sync
+from pc_core.config import Settings
+from pc_core.report import Counts, RunState
+from pc_core.row import COLUMNS
+from pc_core.store import ATTENTION
+from pc_core.web import deal_details, page
 from pc_core.web.exchange import Answer
+from pc_core.web.status_routes import settings_in_force
 from tests.web.serving import MemoryApp, ask
 
-STATIC = Path(page.__file__).parent / "static"
+PACKAGE = Path(pc_core.__file__).parent
+STATIC = PACKAGE / "web" / "static"
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
 
 
@@ -130,19 +144,64 @@ def test_nothing_but_the_pages_files_is_served(path: str) -> None:
     assert get(path).status == 404
 
 
-def dictionary(language: str) -> dict[str, str]:
-    block = re.search(rf"const {language} = \{{(.*?)\n\}};", SCRIPTS["texts.js"], re.DOTALL)
-    assert block is not None
-    entries = re.findall(r'"?([\w-]+)"?: "((?:[^"\\]|\\.)*)"', block[1])
-    assert len(entries) == len(dict(entries))
-    return dict(entries)
+# -- Words ---------------------------------------------------------------------------------------
+
+type Text = str | dict[str, str]
+
+NODE_SAYS = (
+    "import { readFileSync } from 'node:fs';"
+    "const source = readFileSync(process.argv[1]).toString('base64');"
+    "const { default: texts } = await import(`data:text/javascript;base64,${source}`);"
+    "console.log(JSON.stringify(texts));"
+)
+
+
+@cache
+def dictionary(language: str) -> dict[str, Text]:
+    """What the page's script for a language exports."""
+    done = subprocess.run(
+        [str(node()), "--input-type=module", "-e", NODE_SAYS, str(STATIC / f"{language}.js")],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    read: dict[str, Text] = json.loads(done.stdout)
+    return read
+
+
+def forms(text: Text) -> list[str]:
+    return [text] if isinstance(text, str) else list(text.values())
+
+
+def gaps(text: str) -> set[str]:
+    return set(re.findall(r"\{\w+\}", text))
 
 
 def test_every_text_is_there_in_both_languages_with_the_same_gaps() -> None:
-    english, turkish = dictionary("en"), dictionary("tr")
+    english, turkish = dictionary("english"), dictionary("turkish")
     assert set(english) == set(turkish)
     for name, text in english.items():
-        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", turkish[name])), name
+        # "the last run" needs no number.
+        found = [gaps(form) | {"{count}"} for form in forms(text) + forms(turkish[name])]
+        assert all(one == found[0] for one in found), name
+        assert all(form.strip() for form in forms(text) + forms(turkish[name])), name
+    for name, source in SCRIPTS.items():
+        if name in ("english.js", "turkish.js"):
+            keys = re.findall(r'(?:^|[,{] )\s*"?([\w-]+)"?: [\"{]', source, re.MULTILINE)
+            twice = {key for key in keys if keys.count(key) > 1} - {"one", "other"}
+            assert twice == set(), name
+
+
+def test_what_follows_a_count_has_the_forms_of_its_language() -> None:
+    for language in ("english", "turkish"):
+        for name, text in dictionary(language).items():
+            if isinstance(text, dict):
+                # Both languages know these two, says CLDR.
+                assert set(text) == {"one", "other"}, name
+    for name, text in dictionary("english").items():
+        # What is more than a number is never one.
+        if isinstance(text, str) and name not in ("size_more", "more_than"):
+            assert re.search(r"\{(count|total)\} \w+s\b", text) is None, name
 
 
 def test_every_text_that_is_asked_for_is_there() -> None:
@@ -151,13 +210,119 @@ def test_every_text_that_is_asked_for_is_there() -> None:
         asked |= set(re.findall(r'\b(?:text|fact|factAt)\("([\w-]+)"', text))
     html = (STATIC / "index.html").read_text(encoding="utf-8")
     asked |= set(re.findall(r'data-(?:text|label|placeholder)="([\w-]+)"', html))
-    assert asked - set(dictionary("en")) == set()
+    assert asked - set(dictionary("english")) == set()
 
 
 def test_every_alarm_has_words() -> None:
-    source = (Path(page.__file__).parent.parent / "health.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "health.py").read_text(encoding="utf-8")
     codes = set(re.findall(r'Alarm\(\s*code="(\w+)"', source))
     assert len(codes) > 8
     for code in codes | {"sign_in_needed", "admin_consent_needed", "blocked_by_policy",
                          "misconfigured", "account_problem"}:  # fmt: skip
-        assert f"alarm_{code}" in dictionary("en")
+        assert f"alarm_{code}" in dictionary("english")
+
+
+# -- Codes: whatever the app can say has words in both languages ---------------------------------
+
+CODE = re.compile(r"[a-z]+(_[a-z]+)*")
+OF_THE_COMMAND_LINE = {"commands.py", "earlier.py", "__main__.py"}
+"""What only a terminal shows; the page never does."""
+
+
+def texts_in(node_of: ast.expr | None) -> set[str]:
+    """The codes among the texts that an expression can become."""
+    if isinstance(node_of, ast.IfExp):
+        return texts_in(node_of.body) | texts_in(node_of.orelse)
+    if isinstance(node_of, ast.BoolOp):
+        return {text for value in node_of.values for text in texts_in(value)}
+    if isinstance(node_of, ast.Constant) and isinstance(node_of.value, str):
+        return {node_of.value} if CODE.fullmatch(node_of.value) else set()
+    return set()
+
+
+def codes_of(tree: ast.AST) -> set[str]:
+    """Everything that becomes a `code` in this module."""
+    found: set[str] = set()
+    for part in ast.walk(tree):
+        match part:
+            case ast.Call(func=ast.Name(id="Alarm")):
+                continue
+            case ast.Call(func=func, args=arguments, keywords=keywords):
+                for keyword in keywords:
+                    found |= texts_in(keyword.value) if keyword.arg == "code" else set()
+                name = getattr(func, "attr", getattr(func, "id", ""))
+                if name in ("problem", "_report_problem"):
+                    found |= {text for argument in arguments[:3] for text in texts_in(argument)}
+            case ast.FunctionDef(args=declared):
+                for argument, default in zip(
+                    declared.kwonlyargs, declared.kw_defaults, strict=True
+                ):
+                    found |= texts_in(default) if argument.arg == "code" else set()
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                for target, value in zip(names, values, strict=True):
+                    if isinstance(target, ast.Name) and target.id == "code":
+                        found |= texts_in(value)
+            case _:
+                pass
+    return found
+
+
+def test_every_code_of_the_app_is_explained_in_both_languages() -> None:
+    codes: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.name not in OF_THE_COMMAND_LINE:
+            codes |= codes_of(ast.parse(path.read_text(encoding="utf-8")))
+    # Found in calls, defaults, alternatives, pairs and answers, to show that none is overlooked.
+    assert codes >= {"database_busy", "nonsense_answer", "several_accounts",
+                     "partner_center_throttled", "already_running", "not_found"}  # fmt: skip
+    assert len(codes) > 60
+    unexplained = {code for code in codes if f"code_{code}" not in dictionary("english")}
+    assert unexplained == set()
+    numbers = {f"AADSTS{number}" for number in entra._BY_NUMBER}
+    explained = {name.removeprefix("code_") for name in dictionary("turkish")
+                 if name.startswith("code_")}  # fmt: skip
+    assert explained - {"AADSTS", "http", "unreachable"} == codes | numbers
+
+
+def literals(path: str, pattern: str) -> set[str]:
+    return set(re.findall(pattern, (PACKAGE / path).read_text(encoding="utf-8")))
+
+
+WORDS = {
+    "source": {"customer_email", "external_id", "website"},
+    "rule": {found.rule for found in vars(classification).values()
+             if isinstance(found, classification.Classification)},
+    "category": set(get_args(classification.Category.__value__)),
+    "reason": literals("referral.py", r'_?RefusalError\(\s*"(\w+)"')
+    | literals("referral.py", r'_Unbelievable\("(\w+)"')
+    | {"refused_by_database"},
+    "state": {state.value for state in RunState},
+    "mode": {*get_args(sync.Mode), "erase", "import"},
+    "running_trigger": set(get_args(sync.Trigger)),
+    "order": set(get_args(progress.OrderVerdict)),
+    "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"}
+    - {"marked_missing", "reappeared", "recomputed"},
+    "requirement": {*deal_details._REQUIREMENTS, "attributes"},
+    "attention": set(ATTENTION),
+    "setting": set(settings_in_force(Settings.from_env({}))),
+    # Partner Center's enumerations.
+    "status": {"New", "Active", "Closed"},
+    "substatus": {"Pending", "Received", "Accepted", "Won", "Lost", "Declined", "Expired", "Error"},
+    "direction": {"Incoming", "Outgoing"},
+    "qualification": {"None", "Direct", "MarketingQualified", "SalesQualified"},
+    "registration": {"None", "ReviewPending", "ActionRequired", "Passed", "Failed", "Approved"},
+    "skip": {f"{name}_{value}" for name, values in (("direction", ("incoming", "outgoing")),
+             ("status", ("new", "active", "closed"))) for value in values}
+    | {"substatus_excluded"} | literals("plan.py", r'_skip\([\w.]+, "(\w+)"\)'),
+    # The columns whose changes are written down, and what a referral tells beyond them.
+    "field": (set(COLUMNS) | {"missing_since"})
+    - {"referral_id", "content_hash", "search_text", "pc_updated_ticks"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("group", sorted(WORDS))
+def test_every_value_that_is_shown_has_words(group: str) -> None:
+    assert WORDS[group]
+    for language in ("english", "turkish"):
+        known = dictionary(language)
+        assert {value for value in WORDS[group] if f"{group}_{value}" not in known} == set()

@@ -107,7 +107,7 @@ def test_search_finds_while_typing_and_the_address_follows(open_page: Open, fill
     _, _, listed = filled.ask(f"{API}/referrals?q={quote(beginning)}")
     expect(page.locator("#rows tr")).to_have_count(listed["total"])
 
-    page.get_by_label("Search").fill("zzzz no such company")
+    page.get_by_role("searchbox", name="Search").fill("zzzz no such company")
     expect(page.get_by_text("Nothing matches these filters")).to_be_visible()
     page.locator("#empty").get_by_role("button", name="Clear filters").click()
     expect(page.locator("#rows tr")).to_have_count(50)
@@ -176,6 +176,54 @@ def test_sorting_and_pages(open_page: Open, filled: Served) -> None:
     expect(page.locator("#shown")).to_have_text(re.compile("^1\u201350 of \\d+$"))
 
 
+def test_the_place_in_the_list_is_kept_by_a_reload_and_a_shared_address(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page("?sort=company:asc")
+    first_company(page)
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#shown")).to_have_text(re.compile("^51\u2013100 of"))
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#shown")).to_have_text(re.compile("^101\u2013"))
+    third = first_company(page)
+
+    page.reload()
+    expect(page.locator("#shown")).to_have_text(re.compile("^101\u2013"))
+    assert first_company(page) == third
+    # What lies open over the list leaves the place alone.
+    page.locator("#rows .company").first.click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Previous").click()
+    expect(page.locator("#shown")).to_have_text(re.compile("^51\u2013100 of"))
+    page.go_back()
+    expect(page.locator("#shown")).to_have_text(re.compile("^101\u2013"))
+
+    elsewhere = open_page(page.url.partition("/mini-ui/")[2])
+    expect(elsewhere.locator("#shown")).to_have_text(re.compile("^101\u2013"))
+    assert first_company(elsewhere) == third
+    # Nothing tells the way that the other browser took.
+    elsewhere.get_by_role("button", name="First page").click()
+    expect(elsewhere.locator("#shown")).to_have_text(re.compile("^1\u201350 of"))
+    assert "cursor" not in asked(elsewhere)
+
+    page.locator("#filter-type").get_by_role("button", name="Co-sell").click()
+    expect(page.locator("#shown")).to_have_text(re.compile("^1\u201350 of"))
+    assert not {"cursor", "page"} & set(asked(page))
+
+
+def test_a_place_that_no_longer_fits_leads_to_the_first_page(
+    open_page: Open, filled: Served
+) -> None:
+    for path, rows, shown in (
+        ("?page=3&cursor=bm9uZQ", "#rows tr", "#shown"),
+        ("?view=companies&page=3&cursor=bm9uZQ", "#company-rows tr", "#companies-shown"),
+    ):
+        page = open_page(path)
+        expect(page.locator(rows)).to_have_count(50)
+        expect(page.locator(shown)).to_have_text(re.compile("^1\u201350 of"))
+        assert "cursor" not in asked(page)
+
+
 def test_the_choice_of_columns_is_remembered(open_page: Open, filled: Served) -> None:
     page = open_page()
     first_company(page)
@@ -208,6 +256,119 @@ def test_the_referrals_of_one_company_are_seen_together(open_page: Open, filled:
     page.get_by_role("button", name=re.compile("Remove the filter")).click()
     expect(card).to_be_hidden()
     expect(page.locator("#rows tr")).to_have_count(50)
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "words"),
+    [
+        ("en-GB", DESKTOP, ("Companies", "With several referrals", "With open referrals")),
+        ("tr-TR", PHONE, ("Şirketler", "Birden çok yönlendirmesi olan",
+                          "Açık yönlendirmesi olan")),
+    ],
+)  # fmt: skip
+def test_companies_are_looked_through_and_lead_to_their_referrals(
+    open_page: Open,
+    filled: Served,
+    language: str,
+    size: dict[str, int],
+    words: tuple[str, str, str],
+) -> None:
+    view, several, opened = words
+    _, _, all_of_them = filled.ask(f"{API}/companies?limit=200")
+    page = open_page(language=language, viewport=size)
+    page.get_by_role("link", name=view).click()
+    rows = page.locator("#company-rows tr")
+    expect(rows).to_have_count(50)
+    assert asked(page) == {"view": ["companies"]}
+    for company, row in zip(all_of_them["companies"][:10], rows.all(), strict=False):
+        shown = row.inner_text()
+        assert (company["company_name"] or company["domain_readable"]) in shown
+        assert company["domain_readable"] in shown
+        for currency in company["open_value"]:
+            assert currency in shown
+    expect(page.locator("#companies-shown")).to_contain_text(str(all_of_them["total"]))
+
+    page.locator("#company-on").click()
+    expect(page.locator("#companies-shown")).to_have_text(re.compile("^51\u2013"))
+    page.reload()
+    expect(page.locator("#companies-shown")).to_have_text(re.compile("^51\u2013"))
+    page.locator("#company-back").click()
+    expect(page.locator("#companies-shown")).to_have_text(re.compile("^1\u201350"))
+
+    page.get_by_label(several).check()
+    page.get_by_label(opened).check()
+    _, _, busy = filled.ask(f"{API}/companies?several=true&open=true&limit=200")
+    expect(rows).to_have_count(min(50, busy["total"]))
+    one = busy["companies"][0]
+    name = one["company_name"].split()[0]
+    page.get_by_role("searchbox").fill(name)
+    _, _, found = filled.ask(f"{API}/companies?several=true&open=true&q={quote(name)}")
+    expect(rows).to_have_count(found["total"])
+    shared = asked(page)
+    assert shared == {"view": ["companies"], "q": [name], "several": ["1"], "open": ["1"]}
+
+    rows.locator(".company").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#company-card")).to_contain_text(found["companies"][0]["domain_readable"])
+    expect(page.locator("#rows tr")).to_have_count(found["companies"][0]["referral_count"])
+    page.go_back()
+    expect(rows).to_have_count(found["total"])
+    page.get_by_role("searchbox").fill("zzzz")
+    expect(page.locator("#company-empty strong")).to_be_visible()
+    page.locator("#company-empty button").click()
+    expect(rows).to_have_count(50)
+
+
+def test_companies_are_sorted_by_name_and_by_their_newest_change(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page("?view=companies")
+    expect(page.locator("#company-rows tr")).to_have_count(50)
+    page.get_by_role("button", name="Company", exact=True).click()
+    _, _, listed = filled.ask(f"{API}/companies?sort=company:asc&limit=50")
+    wanted = [company["domain"] for company in listed["companies"]]
+    expect(page.locator("#company-rows tr").first).to_have_attribute("data-domain", wanted[0])
+    rows = page.locator("#company-rows tr").all()
+    assert [row.get_attribute("data-domain") for row in rows] == wanted
+    head = page.locator("#company-heads th[data-sort=company]")
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    page.locator("#company-rows .company").first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#company-rows .company").nth(1)).to_be_focused()
+    page.route("**/companies?**", lambda route: route.fulfill(
+        status=503, json={"code": "database_busy", "detail": "Busy."}))  # fmt: skip
+    page.reload()
+    expect(page.locator("#company-empty")).to_contain_text("The database is busy.")
+    page.unroute("**/companies?**")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#company-rows tr")).to_have_count(50)
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "rule", "size"),
+    [
+        ("en-GB", "customer's e-mail address", "invited by a partner", "employees"),
+        ("tr-TR", "müşterinin e-posta adresi", "bir iş ortağı davet etti", "çalışan"),
+    ],
+)
+def test_no_code_of_ours_or_of_microsofts_is_shown_raw(
+    open_page: Open, filled: Served, language: str, source: str, rule: str, size: str
+) -> None:
+    _, _, listed = filled.ask(f"{API}/referrals?type=co-sell&limit=200")
+    one = next(
+        row
+        for row in listed["referrals"]
+        if row["domain_source"] == "customer_email"
+        and row["classification_rule"] == "invited_by_partner"
+        and (row["customer_size"] or "").endswith("employees")
+    )
+    page = open_page(f"?referral={one['referral_id']}", language=language)
+    dialog = page.get_by_role("dialog")
+    for words in (source, rule, size):
+        expect(dialog).to_contain_text(words)
+    shown = dialog.inner_text()
+    for code in ("customer_email", "invited_by_partner", one["customer_size"], "SalesQualified"):
+        assert code not in shown
 
 
 @pytest.mark.parametrize(("language", "separator"), [("tr-TR", ";"), ("en-GB", ",")])
@@ -508,7 +669,7 @@ def test_a_list_that_fails_alone_can_be_asked_for_again(open_page: Open, filled:
         lambda route: route.fulfill(status=503, json={"code": "database_out_of_reach",
                                                       "detail": "The database is out of reach."}),
     )  # fmt: skip
-    page.get_by_label("Search").fill("x")
+    page.get_by_role("searchbox", name="Search").fill("x")
     page.reload()
     expect(page.locator("#empty")).to_contain_text("The database is out of reach.")
     page.unroute(re.compile(r"/referrals\?"))

@@ -109,6 +109,44 @@ def test_a_runs_progress_is_true_and_the_same_in_every_browser(
     expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en-GB", r"^Comparing everything: \d+ of about \d+ received · \d+ pages? · \d+ read"),
+        ("tr-TR", r"^Tümü karşılaştırılıyor: yaklaşık \d+ kaydın \d+ tanesi alındı · \d+ sayfa"),
+    ],
+)
+def test_a_comparison_shows_how_far_it_is(
+    open_page: Open, filled: Served, language: str, words: str
+) -> None:
+    page = open_page(language=language)
+    expect(page.locator("#sync-button")).to_be_enabled()
+    expected = filled.ask(f"{API}/sync-runs?limit=1")[2]["runs"][0]["fetched"]
+    assert expected
+    with running(filled):
+        expect(page.locator("#running-words")).to_have_text(re.compile(words), timeout=15_000)
+        share: float = page.locator("#running-bar").evaluate("(bar) => bar.position")
+        assert 0 <= share < 1
+
+
+def test_code_in_the_servers_words_looks_like_code(open_page: Open, filled: Served) -> None:
+    _, _, known = filled.ask(f"{API}/status")
+    message = "Run `python -m pc_core sign-in`, <b>not</b> `rm`."
+    alarm = {"code": "sign_in_needed", "level": "failing", "message": message,
+             "reason_code": "new_to_this_page"}  # fmt: skip
+    page = open_page()
+    page.route(
+        "**/partner-center/status",
+        lambda route: route.fulfill(json={**known, "level": "failing", "alarms": [alarm]}),
+    )
+    page.reload()
+    page.locator("#to-do summary").click()
+    spoken = page.locator("#to-do details p[lang=en]")
+    expect(spoken).to_have_text("Run python -m pc_core sign-in, <b>not</b> rm.")
+    expect(spoken.locator("code").first).to_have_text("python -m pc_core sign-in")
+    assert spoken.locator("b").count() == 0
+
+
 def test_a_run_that_the_timer_started_is_shown_as_such(open_page: Open, filled: Served) -> None:
     page = open_page("?view=health")
     expect(page.locator(".runs tbody tr").first).to_be_visible()
@@ -160,8 +198,22 @@ def test_a_failed_run_says_why_and_where_to_look(open_page: Open, filled: Served
     filled.simulator.call("faults/clear")
     expect(page.locator("#status-words")).to_have_text("The last run failed")
     page.locator("#to-do").get_by_role("button", name="Show").click()
-    page.locator(".runs tbody tr", has_text="Failed").first.click()
-    expect(page.get_by_role("dialog").locator(".notice")).to_be_visible()
+    failed = page.locator(".runs tbody tr", has_text="Failed").first
+    expect(failed).to_contain_text("Partner Center answered something that is no list of referrals")
+    failed.click()
+    notice = page.get_by_role("dialog").locator(".notice")
+    expect(notice).to_contain_text("Nothing was concluded from it")
+
+    # In the reader's language; the server's own words are English and there on demand.
+    turkish = open_page(language="tr-TR")
+    expect(turkish.locator("#status-words")).to_have_text("Son çalışma başarısız")
+    expect(turkish.locator("#to-do")).to_contain_text("sıradaki çalışma yeniden dener")
+    server_words = turkish.locator("#to-do details p").first
+    expect(server_words).to_be_hidden()
+    turkish.locator("#to-do summary").click()
+    expect(server_words).to_be_visible()
+    expect(server_words).to_have_attribute("lang", "en")
+    expect(turkish.locator("#to-do details code").last).to_have_text("nonsense_answer")
     filled.ask(f"{API}/referrals/sync", method="POST")
 
 
@@ -201,13 +253,16 @@ def test_what_could_not_be_read_is_shown_and_tried_again(open_page: Open, filled
     filled.simulator.state.add({"id": "c0c0c0c0-0000-4000-8000-0000000000aa", "status": 5})
     filled.ask(f"{API}/referrals/sync", method="POST")
     page = open_page()
-    expect(page.locator("#status-words")).to_have_text("1 referrals could not be understood")
+    expect(page.locator("#status-words")).to_have_text("1 referral could not be understood")
     page.locator("#to-do").get_by_role("button", name="Show").click()
     quarantine = page.locator("#quarantine")
     expect(quarantine).to_contain_text("c0c0c0c0-0000-4000-8000-0000000000aa")
-    expect(quarantine).to_contain_text("status")
+    expect(quarantine).to_contain_text("A value of the wrong kind")
+    expect(quarantine.locator("td.id").last).to_have_text("status")
+    quarantine.locator("tbody summary").click()
+    expect(quarantine.locator("tbody details p").first).to_be_visible()
     quarantine.get_by_role("button", name="Try again now").click()
-    expect(quarantine.get_by_role("status")).to_have_text("Tried again. 1 still wait.")
+    expect(quarantine.get_by_role("status")).to_have_text("Tried again. 1 still waits.")
 
     filled.simulator.state.remove("c0c0c0c0-0000-4000-8000-0000000000aa")
 

@@ -2,8 +2,9 @@
 
 import * as address from "./address.js";
 import { call } from "./api.js";
-import { badge, button, daysLeft, failed, money, sinceCell, word } from "./cells.js";
+import { badge, button, daysLeft, money, sinceCell, word } from "./cells.js";
 import { element, fill, find, recall, remember } from "./dom.js";
+import { failed } from "./explain.js";
 import { day, language, number, relative, text } from "./texts.js";
 
 const seenKey = "partner-center-last-seen";
@@ -104,7 +105,7 @@ export async function load() {
 function showCount() {
   const count = waiting();
   find("#attention-count").hidden = count === 0;
-  fill(find("#attention-count"), number(count), element("span", { class: "hidden-text" }, ` ${text("waiting")}`));
+  fill(find("#attention-count"), number(count), element("span", { class: "hidden-text" }, ` ${text("waiting", { count })}`));
 }
 
 export function setStatus(found) {

@@ -18,6 +18,15 @@ export function badge(type) {
     text(`type_${kind}`));
 }
 
+// The same, with how many there are; the type's name is spoken and shown on hover.
+export function typeCount(type, count) {
+  const kind = kindOf(type);
+  const name = text(`type_${kind}`);
+  return element("span", { class: `badge ${kind}`, title: name },
+    element("span", { class: `mark ${kind}`, "aria-hidden": "true" }, letters[kind] ?? "?"),
+    element("span", { class: "hidden-text" }, `${name} `), number(count));
+}
+
 // Partner Center's words where we have none for them.
 export function word(group, value) {
   return has(`${group}_${value}`) ? text(`${group}_${value}`) : value;
@@ -31,8 +40,7 @@ export function stateBadge(status) {
 export function daysLeft(referral) {
   const left = referral.days_to_expiry;
   if (left < 0) return text("expired");
-  if (left === 0) return text("expires_today");
-  return left === 1 ? text("day_left") : text("days_left", { count: number(left) });
+  return left === 0 ? text("expires_today") : text("days_left", { count: left });
 }
 
 // Only an unanswered referral can still expire.
@@ -85,9 +93,4 @@ export function copyButton(words, value, kind = "") {
     }
     setTimeout(() => { pressed.textContent = words; }, 1500);
   }, kind);
-}
-
-// A request that failed, in the server's words; they are for people.
-export function failed(answer) {
-  return element("p", { class: "error", role: "alert" }, answer.body.detail || (answer.status ? answer.body.code : text("unreachable")));
 }

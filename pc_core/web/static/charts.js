@@ -60,7 +60,7 @@ export function weeksChart(weeks) {
   const table = element("table", {}, heads([text("week_of"), ...kinds.map((kind) => text(`type_${kind}`))]),
     element("tbody", {}, weeks.map((week, place) => element("tr", {}, element("th", { scope: "row" }, day(week.begins_on)), kinds.map((kind) => element("td", { class: "number" }, number(counts[place][kind])))))));
   const sum = totals.reduce((all, total) => all + total, 0);
-  const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text("weeks_summary", { count: number(sum), weeks: number(weeks.length) }) }, grid, bars);
+  const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text("weeks_summary", { count: sum, weeks: weeks.length }) }, grid, bars);
   return figure(text("weeks_title"), svg, legend, table);
 }
 
@@ -77,13 +77,13 @@ export function runsChart(runs) {
     const isBad = kind === "bad" || kind === "warn";
     const size = Math.max(2, y(0) - y(written[place]));
     return drawing("g", {},
-      drawing("title", {}, `${day(run.started_at)}: ${text(`state_${run.state}`)}, ${text("written", { count: number(written[place]) })}`),
+      drawing("title", {}, `${day(run.started_at)}: ${text(`state_${run.state}`)}, ${text("written", { count: written[place] })}`),
       drawing("rect", { class: `block ${kind}`, x, width: step * 0.7, y: y(0) - size, height: size, rx: 1.5 }),
       isBad && drawing("text", { class: `sign ${kind}`, x: x + step * 0.35, y: y(0) - size - 4, "text-anchor": "middle" }, kind === "bad" ? "✕" : "!"));
   });
   const legend = element("ul", { class: "legend" }, [["good", "completed"], ["warn", "partial"], ["bad", "failed"]].map(([kind, state]) => element("li", {}, element("span", { class: `swatch ${kind}`, "aria-hidden": "true" }), text(`state_${state}`))));
   const table = element("table", {}, heads([text("run_started"), text("run_state"), text("run_new"), text("run_updated")]),
     element("tbody", {}, runs.map((run) => element("tr", {}, element("th", { scope: "row" }, sinceCell(run.started_at)), element("td", { class: "number" }, text(`state_${run.state}`)), element("td", { class: "number" }, number(run.inserted)), element("td", { class: "number" }, number(run.updated))))));
-  const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text("runs_summary", { count: number(runs.length), failed: number(runs.filter((run) => run.state === "failed").length) }) }, grid, bars);
-  return figure(text("runs_chart_title", { count: number(runs.length) }), svg, legend, table);
+  const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text("runs_summary", { count: runs.length, failed: runs.filter((run) => run.state === "failed").length }) }, grid, bars);
+  return figure(text("runs_chart_title", { count: runs.length }), svg, legend, table);
 }

@@ -1,9 +1,10 @@
 // What opens over the page: one referral, one run, sign-in, key, acceptance.
 
 import { call, setKey } from "./api.js";
-import { away, badge, button, canExpire, copyButton, daysLeft, failed, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
+import { away, badge, button, canExpire, copyButton, daysLeft, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
 import { closeDialog, element, fill, isDialogOpen, openDialog } from "./dom.js";
-import { clock, countryName, dateTime, day, duration, has, number, text, utc } from "./texts.js";
+import { details as serverWords, failed, trouble } from "./explain.js";
+import { clock, companySize, countryName, dateTime, day, duration, has, number, text, utc } from "./texts.js";
 
 const open = (options, ...body) => openDialog({ closeWord: text("close"), ...options }, ...body);
 
@@ -36,9 +37,25 @@ function people(list) {
   return shown.length ? element("ul", { class: "people" }, shown) : element("p", { class: "none" }, text("none"));
 }
 
-function value(of) {
+// -- What a field held, in words
+
+const words = {
+  referral_type: (of) => text(`type_${of}`), category: (of) => word("category", of), status: (of) => word("status", of), substatus: (of) => word("substatus", of),
+  direction: (of) => word("direction", of), qualification: (of) => word("qualification", of), type: (of) => word("wire_type", of),
+  registration_status: (of) => word("registration", of), sales_stage: (of) => word("stage", of), classification_rule: (of) => word("rule", of),
+  domain_source: (of) => word("source", of), customer_size: companySize, customer_country: countryName, deal_value: number,
+};
+
+function whoTheyAre(list) {
+  return list.map((someone) => [someone?.firstName, someone?.lastName, someone?.email].map(textOr).filter(Boolean).join(" ") || "–").join(", ");
+}
+
+function value(field, of) {
   if (of === null || of === undefined) return element("span", { class: "none" }, "–");
-  return typeof of === "object" ? JSON.stringify(of) : String(of);
+  if (Array.isArray(of) && (field === "contacts" || field === "team")) return of.length ? whoTheyAre(of) : element("span", { class: "none" }, "–");
+  if (typeof of === "object") return JSON.stringify(of);
+  if (/(_at|_since)$/.test(field) && !Number.isNaN(Date.parse(of))) return element("time", { datetime: of, title: utc(of) }, dateTime(of));
+  return words[field] ? words[field](of) : String(of);
 }
 
 function history(changes) {
@@ -47,8 +64,8 @@ function history(changes) {
     element("thead", {}, element("tr", {}, ["when", "field", "before", "after"].map((name) => element("th", { scope: "col" }, text(name))))),
     element("tbody", {}, changes.map((change) => element("tr", {},
       element("td", {}, sinceCell(change.changed_at)),
-      element("td", {}, has(`field_${change.field}`) ? text(`field_${change.field}`) : change.field),
-      element("td", { class: "before" }, value(change.before)), element("td", { class: "after" }, value(change.after)))))));
+      element("td", {}, word("field", change.field)),
+      element("td", { class: "before" }, value(change.field, change.before)), element("td", { class: "after" }, value(change.field, change.after)))))));
 }
 
 function requirements(details) {
@@ -58,7 +75,7 @@ function requirements(details) {
   return element("dl", { class: "facts" },
     kinds.map(([kind, names]) => element("div", {}, element("dt", {}, word("requirement", kind)), element("dd", {}, names.join(", ")))),
     consents.map(([name, given]) => element("div", {}, element("dt", {}, word("consent", name)), element("dd", {}, text(given ? "yes" : "no")))),
-    details.registrations.map((registration) => element("div", {}, element("dt", {}, text("registration")), element("dd", {}, registration.status ?? "–"))));
+    details.registrations.map((registration) => element("div", {}, element("dt", {}, text("registration")), element("dd", {}, registration.status ? word("registration", registration.status) : "–"))));
 }
 
 // `wanted` says whether it still is when the answer comes; `closed` is told when the dialog has
@@ -93,11 +110,11 @@ export async function referralDialog(id, { wanted, closed, company }) {
     element("dl", { class: "facts" },
       fact("deal_name", referral.name), fact("deal_value", money(referral)), factAt("closing", referral.closing_at),
       factAt("field_expires_at", referral.expires_at),
-      fact("domain", referral.domain_readable ?? element("span", { class: "none" }, text("no_domain"))), fact("domain_source", referral.domain_source),
-      fact("country", referral.customer_country && countryName(referral.customer_country)), fact("city", referral.customer_city), fact("size", referral.customer_size),
-      fact("direction", referral.direction && word("direction", referral.direction)), fact("qualification", referral.qualification), fact("category", referral.category && word("category", referral.category)),
-      fact("sales_stage", referral.sales_stage), fact("registration", referral.registration_status),
-      fact("rule", referral.classification_rule), fact("status_reason", referral.status_reason),
+      fact("domain", referral.domain_readable ?? element("span", { class: "none" }, text("no_domain"))), fact("domain_source", referral.domain_source && word("source", referral.domain_source)),
+      fact("country", referral.customer_country && countryName(referral.customer_country)), fact("city", referral.customer_city), fact("size", referral.customer_size && companySize(referral.customer_size)),
+      fact("direction", referral.direction && word("direction", referral.direction)), fact("qualification", referral.qualification && word("qualification", referral.qualification)), fact("category", referral.category && word("category", referral.category)),
+      fact("sales_stage", referral.sales_stage && word("stage", referral.sales_stage)), fact("registration", referral.registration_status && word("registration", referral.registration_status)),
+      fact("rule", referral.classification_rule && word("rule", referral.classification_rule)), fact("status_reason", referral.status_reason),
       fact("invited_by", details.invited_by), fact("invitation_notes", details.invitation_notes), fact("source", details.source)),
     element("h3", {}, text("contacts")), people(referral.contacts),
     element("h3", {}, text("team")), people(referral.team),
@@ -126,14 +143,21 @@ export function reasonList(reasons) {
   return found.length ? [element("p", { class: "quiet" }, text("left_out")), element("ul", {}, found.map(([reason, count]) => element("li", {}, `${reasonWords(reason)}: ${number(count)}`)))] : [];
 }
 
+// `status=Paused` is a value that is new to this version, `status missing` one that did not come.
+function valueWords(name) {
+  const [, field, rest] = name.match(/^(\w+)(?:=(.*)| missing)$/s) ?? [];
+  if (!field) return name;
+  return text(rest === undefined ? "value_missing" : "value_new", { name: word("field", field), value: rest });
+}
+
 export function runDialog(run) {
-  open({ title: text("run_title", { when: dateTime(run.started_at) }), aside: element("p", { class: "quiet" }, text(`state_${run.state}`), " · ", text(`running_trigger_${run.trigger}`), " · ", has(`mode_${run.mode}`) ? text(`mode_${run.mode}`) : run.mode) },
-    run.error && element("div", { class: "notice failing" }, element("div", {}, element("strong", {}, run.error.code), run.error.message)),
+  open({ title: text("run_title", { when: dateTime(run.started_at) }), aside: element("p", { class: "quiet" }, word("state", run.state), " · ", word("running_trigger", run.trigger), " · ", word("mode", run.mode)) },
+    run.error && element("div", { class: "notice failing" }, element("div", {}, trouble(run.error.code, run.error.message))),
     element("dl", { class: "facts" },
       fact("run_duration", run.duration_s === null ? "–" : duration(run.duration_s)),
       runCounts.filter((name) => run[name] !== undefined && run[name] !== null).map((name) => fact(`count_${name}`, number(run[name])))),
     reasonList(run.skipped_reasons),
-    Object.keys(run.unknown_values ?? {}).length ? [element("p", { class: "quiet" }, text("unknown_values")), element("ul", {}, Object.entries(run.unknown_values).map(([name, count]) => element("li", {}, `${name}: ${number(count)}`)))] : null,
+    Object.keys(run.unknown_values ?? {}).length ? [element("p", { class: "quiet" }, text("unknown_values")), element("ul", {}, Object.entries(run.unknown_values).map(([name, count]) => element("li", {}, `${valueWords(name)}: ${number(count)}`)))] : null,
     element("dl", { class: "facts" },
       factAt("run_started", run.started_at), factAt("run_finished", run.finished_at), factAt("run_head", run.head_completed_at),
       factAt("run_sweep", run.sweep_completed_at), factAt("run_watermark", run.watermark_at), fact("task_id", run.task_id)),
@@ -196,7 +220,8 @@ export async function signInDialog({ done }) {
       wait();
     } else {
       const words = has(`sign_in_${body.state}`) ? `sign_in_${body.state}` : "sign_in_failed";
-      end(element("p", { class: "error" }, text(words)), element("p", {}, body.message ?? body.detail ?? ""),
+      end(element("p", { class: "error" }, text(words)),
+        words === "sign_in_failed" ? element("div", {}, trouble(body.reason_code ?? body.code, body.message ?? body.detail)) : serverWords(null, body.message),
         element("div", { class: "dialog-actions" }, button(text("sign_in_again"), again, "primary")));
     }
   }

@@ -34,6 +34,18 @@ export function remember(name, value) {
   try { localStorage.setItem(name, value); } catch { /* storage may be switched off */ }
 }
 
+// The arrows lead from one row's button to the next one's.
+export function moveBetween(rows) {
+  rows.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    const names = [...rows.querySelectorAll(".company")];
+    const place = names.indexOf(document.activeElement);
+    if (place < 0) return;
+    event.preventDefault();
+    names[Math.min(names.length - 1, Math.max(0, place + (event.key === "ArrowDown" ? 1 : -1)))].focus();
+  });
+}
+
 // -- The one dialog ---------------------------------------------------------------------------
 
 const dialog = find("#dialog");

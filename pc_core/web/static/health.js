@@ -1,10 +1,11 @@
 // How the sync does: its state in words, its runs, what it set aside, and the settings in force.
 
 import { call } from "./api.js";
-import { button, failed, sinceCell } from "./cells.js";
+import { button, sinceCell, word } from "./cells.js";
 import { runsChart, weeksChart } from "./charts.js";
 import { runDialog } from "./dialogs.js";
 import { element, fill, find } from "./dom.js";
+import { brief, details, failed, trouble } from "./explain.js";
 import { duration, has, language, number, relative, text, utc } from "./texts.js";
 
 const refreshTokenLifeDays = 90;
@@ -41,7 +42,7 @@ function syncCard() {
       fact("card_next", status.enabled ? relative(status.next_due_at) : text("level_disabled"), utc(status.next_due_at)),
       fact("card_sweep", status.sweep_under_way ? text("sweep_under_way") : when(status.last_sweep_at)),
       fact("card_drift", number(status.drift)),
-      fact("card_order", has(`order_${status.order_verdict}`) ? text(`order_${status.order_verdict}`) : status.order_verdict),
+      fact("card_order", word("order", status.order_verdict)),
       fact("card_schema", isCurrent ? text("schema_current", { revision: schema.current }) : text("schema_behind", { current: schema.current ?? "–", expected: schema.expected }))));
 }
 
@@ -55,15 +56,15 @@ function signInCard() {
   const isOperator = status.role === "operator";
   return element("article", { class: "panel card" }, element("h2", {}, text("card_sign_in")),
     element("p", { class: `verdict ${isGood ? (signIn.renewal_due ? "near" : "good") : "soon"}` }, text(isGood ? `sign_in_${signIn.state}` : `alarm_${state}`)),
-    isGood ? null : element("p", {}, signIn.message || text(`alarm_${state}_hint`)),
+    isGood ? null : element("div", {}, trouble(signIn.reason_code, signIn.message, text(`alarm_${state}_hint`))),
     element("dl", { class: "facts" },
       signIn.since_at && fact("card_since", sinceCell(signIn.since_at)),
       signIn.checked_at && fact("card_checked", sinceCell(signIn.checked_at)),
       signIn.renewed_at && fact("card_renewed", sinceCell(signIn.renewed_at)),
-      ageDays !== null && fact("card_expires", text(leftDays === 1 ? "day_left" : "days_left", { count: number(leftDays) })),
+      ageDays !== null && fact("card_expires", text("days_left", { count: leftDays })),
       signIn.correlation_id && fact("card_correlation", signIn.correlation_id)),
-    ageDays !== null && element("progress", { class: signIn.renewal_due ? "near" : null, max: refreshTokenLifeDays, value: Math.min(refreshTokenLifeDays, ageDays), "aria-label": text("card_age", { count: number(ageDays) }) }),
-    ageDays !== null && element("p", { class: "quiet" }, text("card_age", { count: number(ageDays) })),
+    ageDays !== null && element("progress", { class: signIn.renewal_due ? "near" : null, max: refreshTokenLifeDays, value: Math.min(refreshTokenLifeDays, ageDays), "aria-label": text("card_age", { count: ageDays }) }),
+    ageDays !== null && element("p", { class: "quiet" }, text("card_age", { count: ageDays })),
     isOperator && element("p", { class: "panel-foot" }, button(text(isGood ? "sign_in_renew" : "sign_in"), onSignIn, isGood ? "" : "primary")));
 }
 
@@ -76,7 +77,7 @@ function dataCard() {
       fact("figure_missing", number(counts.missing)), fact("figure_quarantine", number(status.quarantine.open)),
       kinds.map((kind) => fact(`type_${kind || "other"}`, number(counts.by_type[kind] ?? 0)))),
     status.visibility_shrank && element("div", { class: "notice failing" }, element("div", {},
-      element("strong", {}, text("alarm_visibility_shrank", { unseen: number(status.visibility_shrank.unseen ?? 0), present: number(status.visibility_shrank.present ?? 0) })),
+      element("strong", {}, text("alarm_visibility_shrank", { count: status.visibility_shrank.unseen ?? 0, present: status.visibility_shrank.present ?? 0 })),
       text("alarm_visibility_shrank_hint")),
       status.role === "operator" && element("div", { class: "notice-actions" }, button(text("accept"), onAccept))));
 }
@@ -86,14 +87,14 @@ function dataCard() {
 const runLevels = { failed: "failing", interrupted: "attention", partial: "attention", completed: "Active", running: "New" };
 
 export function runState(run) {
-  return element("span", { class: `state ${runLevels[run.state] ?? ""}` }, text(`state_${run.state}`));
+  return element("span", { class: `state ${runLevels[run.state] ?? ""}` }, word("state", run.state));
 }
 
 function runRow(run) {
   return element("tr", { onclick: () => runDialog(run) },
     element("td", {}, element("button", { type: "button", class: "company plain-row" }, sinceCell(run.started_at))),
-    element("td", {}, runState(run), run.error ? element("span", { class: "below" }, run.error.code) : null),
-    element("td", {}, text(`running_trigger_${run.trigger}`)),
+    element("td", {}, runState(run), run.error ? element("span", { class: "below" }, brief(run.error.code)) : null),
+    element("td", {}, word("running_trigger", run.trigger)),
     ["fetched", "inserted", "updated", "skipped", "quarantined"].map((name) => element("td", { class: "number" }, number(run[name]))),
     element("td", { class: "number" }, run.duration_s === null ? "–" : duration(run.duration_s)));
 }
@@ -136,8 +137,8 @@ function quarantinePanel() {
           element("thead", {}, element("tr", {}, ["referral_id", "quarantine_reason", "quarantine_field", "quarantine_since"].map((name) => element("th", { scope: "col" }, text(name))))),
           element("tbody", {}, quarantine.body.entries.map((entry) => element("tr", {},
             element("td", { class: "id" }, entry.referral_id ?? "–"),
-            element("td", {}, has(`reason_${entry.reason}`) ? text(`reason_${entry.reason}`) : entry.reason, element("span", { class: "below" }, entry.detail)),
-            element("td", {}, entry.field ?? "–"),
+            element("td", {}, word("reason", entry.reason), details(entry.reason, entry.detail)),
+            element("td", { class: "id" }, entry.field ?? "–"),
             element("td", {}, sinceCell(entry.first_seen_at)))))));
   const waits = quarantine?.ok && quarantine.body.entries.length > 0;
   return element("article", { class: "panel", id: "quarantine", tabindex: -1 }, head, body, said, waits && element("p", { class: "panel-foot" }, button(text("replay"), replay, "primary")));
@@ -145,9 +146,11 @@ function quarantinePanel() {
 
 // -- Settings ---------------------------------------------------------------------------------
 
+const settingWords = { directions: "direction", statuses: "status", excluded_substatuses: "substatus" };
+
 function settingValue(name, value) {
   if (value === null || value === undefined) return text("unset");
-  if (Array.isArray(value)) return value.join(", ") || text("unset");
+  if (Array.isArray(value)) return value.map((one) => (one === "*" ? text("all") : word(settingWords[name], one))).join(", ") || text("unset");
   return name.endsWith("_s") ? duration(value) : typeof value === "number" ? number(value) : String(value);
 }
 

@@ -3,11 +3,13 @@
 import * as address from "./address.js";
 import { call, forgetKey, hasKey } from "./api.js";
 import * as attention from "./attention.js";
+import * as companies from "./companies.js";
 import { askForKey, acceptDialog, reasonList, referralDialog, signInDialog } from "./dialogs.js";
 import { closeDialog, element, fill, find, isDialogOpen, recall, remember } from "./dom.js";
+import { details, explain, prose, trouble } from "./explain.js";
 import * as health from "./health.js";
 import * as table from "./table.js";
-import { button } from "./cells.js";
+import { button, word } from "./cells.js";
 import { clock, day, duration, has, language, number, relative, setLanguage, text, utc } from "./texts.js";
 
 const slow = 10000;
@@ -15,6 +17,7 @@ const quick = 1000;
 const again = 3000;
 const wakingAfter = 2500;
 const themeKey = "partner-center-theme";
+const viewNames = ["referrals", "companies", "attention", "health"];
 
 let status = null;
 let timer = null;
@@ -37,7 +40,8 @@ async function refresh() {
   document.body.classList.remove("pending");
   if (answer.ok) accept(answer.body);
   else if (answer.status === 401 || answer.status === 403) refused(answer);
-  else door = { level: "failing", words: answer.status ? text("unavailable") : text("unreachable"), hint: answer.status ? answer.body.detail || answer.body.code : text("unreachable_hint") };
+  else if (answer.status) door = { level: "failing", words: text("unavailable"), hint: explain(answer.body.code) ?? answer.body.detail, details: details(answer.body.code, answer.body.detail) };
+  else door = { level: "failing", words: text("unreachable"), hint: text("unreachable_hint") };
   showStatus();
   const pause = document.hidden ? 60000 : syncing || status?.running ? quick : door && answer.status !== 401 && answer.status !== 403 ? again : slow;
   clearTimeout(timer);
@@ -60,6 +64,7 @@ function accept(found) {
 
 function loadData(first) {
   table.load({ quiet: !first });
+  if (!first) companies.load({ quiet: true });
   attention.load();
   call("statistics").then((answer) => { if (answer.ok) table.setCountries(answer.body.by_country); });
   if (!first && address.read().view === "health") health.load();
@@ -68,7 +73,7 @@ function loadData(first) {
 function refused(answer) {
   status = null;
   lastRun = null;
-  for (const name of ["referrals", "attention", "health"]) find(`#${name}`).hidden = true;
+  for (const name of viewNames) find(`#${name}`).hidden = true;
   if (answer.body.code === "api_key_needed") {
     const wrong = hasKey();
     forgetKey();
@@ -77,7 +82,7 @@ function refused(answer) {
   } else if (answer.body.login_url) {
     door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), answer.body.login_url] };
   } else {
-    door = { level: "failing", words: text("denied_title"), hint: has(`denied_${answer.body.code}`) ? text(`denied_${answer.body.code}`) : answer.body.detail };
+    door = { level: "failing", words: text("denied_title"), hint: has(`denied_${answer.body.code}`) ? text(`denied_${answer.body.code}`) : explain(answer.body.code) ?? answer.body.detail, details: details(answer.body.code, answer.body.detail) };
   }
   showStatus();
 }
@@ -102,11 +107,14 @@ function levelOf() {
 
 function alarmWords(alarm) {
   const values = {
-    ...alarm, count: number(alarm.count ?? 0), unseen: number(alarm.unseen ?? 0), present: number(alarm.present ?? 0),
+    count: alarm.count ?? alarm.days ?? alarm.unseen ?? 0, present: alarm.present ?? 0,
     when: alarm.at ? relative(alarm.at) : text("never"),
   };
-  const hint = alarm.message || (has(`alarm_${alarm.code}_hint`) ? text(`alarm_${alarm.code}_hint`, values) : "");
-  return { words: text(`alarm_${alarm.code}`, values), hint };
+  const usual = has(`alarm_${alarm.code}_hint`) ? text(`alarm_${alarm.code}_hint`, values) : null;
+  // What an administrator needs to find the refusal in Entra ID's logs.
+  const support = alarm.correlation_id ? element("span", { class: "quiet" }, ` (${alarm.reason_code ?? ""} ${alarm.correlation_id})`) : null;
+  const hint = alarm.message ? trouble(alarm.reason_code, alarm.message, usual) : [usual && element("span", {}, prose(usual))];
+  return { words: text(`alarm_${alarm.code}`, values), hint: [hint[0], support, hint[1]] };
 }
 
 function showStatus() {
@@ -179,13 +187,26 @@ function showFigures() {
     signIn.renewed_at ? figure("sign_in", relative(signIn.renewed_at), { title: utc(signIn.renewed_at), alarm: signIn.renewal_due }) : null);
 }
 
+// How far the running run is, as far as anybody can know: words, and a share where there is one.
+function progressOf(run, sweep) {
+  if (run.mode === "replay") return { words: text("running_replay") };
+  if (!run.head_completed_at || !sweep) return { words: text("running_head") };
+  if (sweep.phase !== "reading") return { words: text("running_checking") };
+  if (!sweep.expected) return { words: text("running_sweep_first", { received: sweep.received }) };
+  if (sweep.received > sweep.expected) return { words: text("running_sweep_more", sweep) };
+  return { words: text("running_sweep", sweep), share: sweep.received / sweep.expected };
+}
+
 function showRunning() {
   const run = status?.running;
+  const bar = find("#running-bar");
   find("#running").hidden = !run && !syncing;
-  if (!run) { find("#running-words").textContent = text("running_start"); return; }
-  const words = text("running_words", { pages: number(run.pages), fetched: number(run.fetched), inserted: number(run.inserted), updated: number(run.updated) });
+  const { words, share } = run ? progressOf(run, status.sweep) : { words: text("running_start") };
+  if (share === undefined) bar.removeAttribute("value");
+  else bar.value = share;
+  if (!run) { find("#running-words").textContent = words; return; }
   const seconds = Math.max(0, (Date.now() - Date.parse(run.started_at)) / 1000);
-  find("#running-words").textContent = [words, text(`running_trigger_${run.trigger}`), has(`mode_${run.mode}`) ? text(`mode_${run.mode}`) : run.mode, text("running_for", { time: duration(seconds) })].join(" · ");
+  find("#running-words").textContent = [words, text("running_pages", { count: run.pages }), text("running_rows", run), word("running_trigger", run.trigger), word("mode", run.mode), text("running_for", { time: duration(seconds) })].join(" · ");
 }
 
 // -- Notices ----------------------------------------------------------------------------------
@@ -206,15 +227,10 @@ function notice(level, words, hint, actions) {
   return element("div", { class: `notice ${level}` }, element("div", {}, element("strong", {}, words), hint || ""), element("div", { class: "notice-actions" }, actions));
 }
 
-// What an administrator needs to find the refusal in Entra ID's logs.
-function supportOf(alarm) {
-  return alarm.correlation_id ? element("span", { class: "quiet" }, ` (${alarm.reason_code ?? ""} ${alarm.correlation_id})`) : null;
-}
-
 let noticed = null;
 
 function showNotices(isOperator) {
-  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), status?.alarms, result?.words, result?.at]);
+  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), door?.hint, status?.alarms, result?.words, result?.at]);
   if (signature === noticed) return;
   noticed = signature;
   const close = () => { result = null; showStatus(); };
@@ -223,12 +239,12 @@ function showNotices(isOperator) {
   for (const alarm of status?.alarms ?? []) {
     if (alarm === worstAlarm()) continue;
     const { words, hint } = alarmWords(alarm);
-    shown.push(notice(alarm.level, words, element("span", {}, hint, supportOf(alarm)), actionsFor(alarm, isOperator)));
+    shown.push(notice(alarm.level, words, element("div", {}, hint), actionsFor(alarm, isOperator)));
   }
   fill(find("#notices"), shown);
   const worst = worstAlarm();
-  find("#to-do").hidden = !worst;
-  fill(find("#to-do"), worst && [element("p", {}, alarmWords(worst).hint, supportOf(worst)), actionsFor(worst, isOperator)]);
+  find("#to-do").hidden = !worst && !door?.details;
+  fill(find("#to-do"), worst ? [element("div", { class: "to-do-words" }, alarmWords(worst).hint), actionsFor(worst, isOperator)] : door?.details);
 }
 
 // -- Sync -------------------------------------------------------------------------------------
@@ -241,7 +257,7 @@ function resultOf({ ok, status: code, body }) {
   const counts = body.fetched === undefined ? "" : text("result", Object.fromEntries(["inserted", "updated", "unchanged", "skipped", "quarantined"].map((name) => [name, number(body[name])])));
   const nothing = body.fetched !== undefined && body.inserted + body.updated + body.quarantined === 0 ? `${text("nothing_new")} ` : "";
   if (ok) return { at, level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
-  return { at, level: "failing", words: text("sync_failed"), body: element("div", {}, element("div", {}, body.detail), element("div", { class: "quiet" }, body.task_id ? `${body.code} · ${body.task_id}` : body.code)) };
+  return { at, level: "failing", words: text("sync_failed"), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
 }
 
 async function sync(options = { mode: "incremental" }, path = "referrals/sync") {
@@ -262,7 +278,7 @@ async function sync(options = { mode: "incremental" }, path = "referrals/sync") 
 async function replay() {
   const found = await sync({}, "quarantine/replay");
   if (found) { result = null; showStatus(); }
-  return found && { level: found.level, words: found.level === "ok" ? text("replay_done", { count: number(status?.quarantine.open ?? 0) }) : found.words };
+  return found && { level: found.level, words: found.level === "ok" ? text("replay_done", { count: status?.quarantine.open ?? 0 }) : found.words };
 }
 
 // -- Views ------------------------------------------------------------------------------------
@@ -281,14 +297,15 @@ function showReferral(id) {
 }
 
 function showRoute(route, { fresh = false } = {}) {
-  for (const name of ["referrals", "attention", "health"]) find(`#${name}`).hidden = !status || name !== route.view;
+  for (const name of viewNames) find(`#${name}`).hidden = !status || name !== route.view;
   for (const link of document.querySelectorAll("#tabs a")) {
     if (link.dataset.view === route.view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = route.view === "referrals" ? text("title") : `${text(route.view)} – ${text("title")}`;
   if (!status) return;
-  if (route.view === "referrals" && !fresh) table.showRoute(route.filters);
+  if (route.view === "referrals" && !fresh) table.showRoute(route);
+  if (route.view === "companies") companies.showRoute(route);
   if (route.view === "attention") { attention.show(); if (!fresh) attention.load(); }
   if (route.view === "health") { health.forgetOutcome(); health.load(); }
   showReferral(route.referral);
@@ -304,6 +321,7 @@ function showLanguage() {
   for (const place of document.querySelectorAll("[data-placeholder]")) place.placeholder = text(place.dataset.placeholder);
   for (const choice of document.querySelectorAll("[data-lang]")) choice.setAttribute("aria-pressed", String(choice.dataset.lang === language));
   table.showFilters();
+  companies.show();
   attention.show();
   health.show();
   showRoute(address.read(), { fresh: true });
@@ -329,10 +347,19 @@ find("#tabs").addEventListener("click", (event) => {
   event.preventDefault();
   address.go({ view: link.dataset.view, referral: null, filters: address.noFilters });
 });
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
+  const search = find("main > section:not([hidden]) input[type=search]");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
 find("#sync-button").addEventListener("click", () => sync());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 address.watch((route) => showRoute(route));
 table.start({ open: openReferral, refused });
+companies.start({ refused, open: (domain) => address.go({ view: "referrals", referral: null, filters: { ...address.noFilters, domain } }) });
 attention.start({ open: openReferral, quarantine: showHealth });
 health.start({ signIn, replay, accept: acceptMissing });
 showTheme();

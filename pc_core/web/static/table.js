@@ -3,7 +3,8 @@
 import * as address from "./address.js";
 import { call, csvParts } from "./api.js";
 import { away, badge, button, dash, dayCell, expiry, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
-import { element, fill, find, recall, remember } from "./dom.js";
+import { element, fill, find, moveBetween, recall, remember } from "./dom.js";
+import { failed } from "./explain.js";
 import { amount, countryName, day, number, separatesBySemicolon, text } from "./texts.js";
 
 const pageSize = 50;
@@ -29,7 +30,7 @@ const usualColumns = ["type", "company", "status", "direction", "deal_value", "c
 
 let view = address.noFilters;
 let chosen = recallColumns();
-let cursors = [null];
+let cursor = null;
 let asking = null;
 let last = null;
 let countries = null;
@@ -80,7 +81,7 @@ function groupHead(referral, count) {
   return element("tr", { class: "group" }, element("th", { scope: "rowgroup", colspan: shownColumns().length },
     element("span", { class: "group-name" }, name),
     element("span", { class: "group-domain" }, referral.domain_readable ?? text("no_domain")),
-    element("span", { class: "group-count" }, text("on_this_page", { count: number(count) })),
+    element("span", { class: "group-count" }, text("on_this_page", { count })),
     referral.domain && button(text("whole_company"), () => ask({ ...address.noFilters, domain: referral.domain }), "plain inline")));
 }
 
@@ -127,8 +128,8 @@ export async function load({ quiet = false } = {}) {
   asking = mine;
   const asked = parameters();
   asked.set("limit", String(pageSize));
-  const cursor = cursors.at(-1);
-  if (cursor) asked.set("cursor", cursor);
+  const wanted = cursor;
+  if (wanted) asked.set("cursor", wanted);
   if (!quiet) {
     find("#table-frame").setAttribute("aria-busy", "true");
     find("#page-back").disabled = true;
@@ -145,12 +146,13 @@ export async function load({ quiet = false } = {}) {
   find("#table-frame").removeAttribute("aria-busy");
   if (!answer.ok) {
     if (answer.status === 401 || answer.status === 403) { onRefused(answer); return; }
-    if (answer.status === 400 && cursor) { cursors = [null]; await load(); return; }
+    // The place belongs to another time or filter: the list begins anew.
+    if (answer.status === 400 && wanted) { address.toFirstPage(); cursor = null; await load(); return; }
     if (quiet && last) return;
     last = null;
     fill(find("#rows"));
     find("#shown").textContent = "";
-    emptyWords(text("load_failed"), answer.body.detail || text("unreachable"), button(text("retry"), () => load()));
+    emptyWords(text("load_failed"), failed(answer), button(text("retry"), () => load()));
     return;
   }
   show(answer.body);
@@ -168,10 +170,12 @@ function show(answer) {
     if (isFiltered()) emptyWords(text("empty_filtered"), text("empty_filtered_hint"), button(text("clear"), () => ask(address.noFilters)));
     else emptyWords(text("empty"), text("empty_hint"));
   }
-  const from = (cursors.length - 1) * pageSize + 1;
+  const { page } = address.read();
+  const from = (page - 1) * pageSize + 1;
   const values = { from: number(from), to: number(from + referrals.length - 1), total: number(answer.total) };
   find("#shown").textContent = referrals.length ? text(answer.total_is_exact ? "shown" : "shown_more", values) : "";
-  find("#page-back").disabled = cursors.length < 2;
+  find("#page-back").disabled = page < 2;
+  find("#page-back").textContent = text(address.isWayBackKnown() ? "previous" : "first_page");
   find("#page-on").disabled = !answer.next_cursor;
   find("#csv-button").disabled = !referrals.length;
 }
@@ -179,12 +183,12 @@ function show(answer) {
 // Another filter or sort: the list begins anew.
 function ask(changes) {
   address.write({ view: "referrals", filters: changes }, { replace: true });
-  adopt(address.read().filters);
+  adopt(address.read());
 }
 
-function adopt(filters) {
-  view = filters;
-  cursors = [null];
+function adopt(route) {
+  view = route.filters;
+  cursor = route.cursor;
   showFilters();
   load();
 }
@@ -307,8 +311,8 @@ async function saveCsv() {
   pressed.disabled = true;
   const separator = separatesBySemicolon() ? "&separator=semicolon" : "";
   try {
-    const file = await csvParts(`referrals?${parameters()}&format=csv${separator}`, (count) => { pressed.textContent = text("csv_busy", { count: number(count) }); });
-    if (!file) { emptyWords(text("csv_failed"), text("unreachable")); return; }
+    const file = await csvParts(`referrals?${parameters()}&format=csv${separator}`, (count) => { pressed.textContent = text("csv_busy", { count }); });
+    if (!file) { emptyWords(text("csv_failed"), text("code_unreachable")); return; }
     const link = element("a", { href: URL.createObjectURL(file), download: `partner-center-referrals-${new Date().toISOString().slice(0, 10)}.csv` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
@@ -320,9 +324,9 @@ async function saveCsv() {
 
 // -- Start ------------------------------------------------------------------------------------
 
-export function showRoute(filters) {
-  const isSame = last && address.filterNames.every((name) => filters[name] === view[name]);
-  if (!isSame) adopt(filters);
+export function showRoute(route) {
+  const isSame = last && cursor === route.cursor && address.filterNames.every((name) => route.filters[name] === view[name]);
+  if (!isSame) adopt(route);
 }
 
 export function setSince(instant) {
@@ -334,17 +338,9 @@ export function setCountries(found) {
   showCountries();
 }
 
-function moveBetweenRows(event) {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const names = [...document.querySelectorAll("#rows .company")];
-  const place = names.indexOf(document.activeElement);
-  if (place < 0) return;
-  event.preventDefault();
-  names[Math.min(names.length - 1, Math.max(0, place + (event.key === "ArrowDown" ? 1 : -1)))].focus();
-}
-
 function turn(change) {
   change();
+  cursor = address.read().cursor;
   load();
   find("#referrals").scrollIntoView();
 }
@@ -352,7 +348,7 @@ function turn(change) {
 export function start({ open, refused }) {
   onOpen = open;
   onRefused = refused;
-  view = address.read().filters;
+  ({ filters: view, cursor } = address.read());
   let typing;
   find("#filter-q").addEventListener("input", (event) => {
     clearTimeout(typing);
@@ -368,25 +364,18 @@ export function start({ open, refused }) {
   find("#filter-no-domain").addEventListener("change", (event) => ask({ no_domain: event.target.checked ? "1" : "" }));
   find("#view-group").addEventListener("change", (event) => ask({ group: event.target.checked ? "1" : "" }));
   find("#filter-clear").addEventListener("click", () => { find("#filter-q").value = ""; ask({ ...address.noFilters, sort: view.sort, group: view.group }); find("#filter-q").focus(); });
-  find("#page-on").addEventListener("click", () => turn(() => cursors.push(last.next_cursor)));
-  find("#page-back").addEventListener("click", () => turn(() => cursors.pop()));
+  find("#page-on").addEventListener("click", () => turn(() => address.turnOn(last.next_cursor)));
+  find("#page-back").addEventListener("click", () => turn(address.turnBack));
   find("#csv-button").addEventListener("click", saveCsv);
   find("#filter-more").addEventListener("click", (event) => {
     const isOpen = event.currentTarget.getAttribute("aria-expanded") !== "true";
     event.currentTarget.setAttribute("aria-expanded", String(isOpen));
     find("#filters").classList.toggle("open", isOpen);
   });
-  find("#rows").addEventListener("keydown", moveBetweenRows);
+  moveBetween(find("#rows"));
   const menu = find("#column-menu");
   document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
   menu.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { menu.open = false; menu.querySelector("summary").focus(); }
-  });
-  document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && !find("#referrals").hidden) {
-      event.preventDefault();
-      find("#filter-q").focus();
-      find("#filter-q").select();
-    }
   });
 }
