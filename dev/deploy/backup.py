@@ -182,17 +182,14 @@ def _compare(file: Path, manifest: Mapping[str, Any], found: Contents) -> None:
 
 
 def _client(program: str, url: str, *arguments: str | Path) -> None:
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
     path = shutil.which(program)
     if path is None:
         raise cloud.HookError(f"{program} was not found; install PostgreSQL's client programs.")
-    # The password goes through the environment: other users can read a command line.
-    parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    password = parts.pop("password", "")
+    place, secret = without_password(url)
+    password = secret["PGPASSWORD"]
     done = subprocess.run(
-        [path, f"--dbname={make_conninfo('', **parts)}", *map(str, arguments)],
-        env={**os.environ, "PGPASSWORD": password},
+        [path, f"--dbname={place}", *map(str, arguments)],
+        env={**os.environ, **secret},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -203,6 +200,15 @@ def _client(program: str, url: str, *arguments: str | Path) -> None:
         said = done.stderr.strip().splitlines()
         reason = said[0] if said else f"status {done.returncode}"
         raise cloud.HookError(reason.replace(password, "…") if password else reason)
+
+
+def without_password(url: str) -> tuple[str, dict[str, str]]:
+    """A connection string for the command line, which others can read, and PGPASSWORD beside it."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    password = parts.pop("password", "")
+    return make_conninfo("", **parts), {"PGPASSWORD": password}
 
 
 def _sha256(file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
 from dev.deploy.environment import Environment
@@ -22,6 +23,12 @@ PROVIDERS = (
 )
 
 DEFAULT_SKU = "Standard_B1ms"
+
+QUOTA = (
+    "/subscriptions/{{subscriptionId}}/providers/Microsoft.DBforPostgreSQL/locations/{location}"
+    "/resourceType/flexibleServers/usages?api-version=2025-08-01"
+)
+"""Microsoft's "Quota Usages - List"; az puts the subscription in."""
 
 
 def check(environment: Environment) -> None:
@@ -91,6 +98,32 @@ def _region(_: Environment) -> str:
     return f"{location} offers Flex Consumption and {size}"
 
 
+def _quota(environment: Environment) -> str:
+    if environment.is_deployed:
+        return "the database is there already"
+    size = os.environ.get("DATABASE_SKU_NAME") or DEFAULT_SKU
+    found = re.match(r"Standard_([A-Z])[A-Z]*(\d+)", size)
+    needed = int(found[2]) if found else 1
+    names = {"cores"} | ({"standardBSFamily"} if found and found[1] == "B" else set())
+    try:
+        answer = cloud.az(
+            *("rest", "--method", "get", "--url"),
+            QUOTA.format(location=cloud.need("AZURE_LOCATION").replace(" ", "").lower()),
+        )
+    except cloud.HookError as error:
+        return f"Azure does not tell; it would refuse the database if there is too little ({error})"
+    for usage in (answer or {}).get("value") or []:
+        if usage["name"]["value"] not in names:
+            continue
+        left = usage["limit"] - usage["currentValue"]
+        if left < needed:
+            raise cloud.HookError(
+                f"{size} takes {needed} of the quota {usage['name']['value']}, of which {left} are "
+                "left here; ask for more (Portal, Quotas) or take another region"
+            )
+    return f"there is room for {size}"
+
+
 def _providers(_: Environment) -> str:
     registered = cloud.az(
         "provider", "list", "--query", "[?registrationState=='Registered'].namespace"
@@ -132,6 +165,7 @@ _CHECKS: dict[str, Callable[[Environment], str]] = {
     "settings": _settings,
     "registration": _registration,
     "region": _region,
+    "quota": _quota,
     "providers": _providers,
     "schema": _schema,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,15 @@ def _parser() -> argparse.ArgumentParser:
         "--to", type=Path, default=Path("backups"), metavar="FOLDER", help="default: backups"
     )
     backing.add_argument("--verify", type=Path, metavar="FILE", help="prove this one instead")
+    backing.add_argument(
+        "--server",
+        metavar="NAME",
+        help="another server beside this environment's, such as one that Azure has restored",
+    )
+    looking = add("sql", "Ask the database something; nothing can be changed.", changes=False)
+    looking.add_argument(
+        "statement", nargs="?", metavar="SQL", help="without it, psql waits for questions"
+    )
     restoring = add("restore", "Replace the database's content by a backup.", changes=True)
     restoring.add_argument("--from", dest="file", type=Path, required=True, metavar="FILE")
     releasing = add("release", "Check, back up, provision, deploy and try it.", changes=True)
@@ -86,11 +96,15 @@ def _run(environment: Environment, options: argparse.Namespace) -> None:
     match options.command:
         case "check":
             check.check(environment)
+        case "sql":
+            _look(options.statement)
         case "backup" if options.verify:
             with _database() as url:
                 backup.prove(options.verify, backup.load_manifest(options.verify), url)
             cloud.say(f"{options.verify} can be restored, and holds what was backed up.")
         case "backup":
+            if options.server:
+                _turn_to(options.server)
             _back_up(environment, options.to)
         case "restore":
             _restore(environment, options.file)
@@ -141,6 +155,33 @@ def _run_own(environment: Environment, arguments: Sequence[str]) -> None:
         )
     if done.returncode != 0:
         raise cloud.HookError(f"`pc_core {arguments[0]}` ended with {done.returncode}.")
+
+
+def _look(statement: str | None) -> None:
+    program = shutil.which("psql")
+    if program is None:
+        raise cloud.HookError("psql was not found; install PostgreSQL's client programs.")
+    with _database() as url:
+        place, secret = backup.without_password(url)
+        asked = () if statement is None else ("--command", statement)
+        done = subprocess.run(
+            [program, place, "--no-psqlrc", "--pset=pager=off", *asked],
+            env={
+                **os.environ,
+                **secret,
+                "PGOPTIONS": "-c default_transaction_read_only=on",
+                "PGAPPNAME": "partner-center-runbook",
+            },
+            check=False,
+        )
+    if done.returncode != 0:
+        raise cloud.HookError(f"psql ended with {done.returncode}.")
+
+
+def _turn_to(server: str) -> None:
+    """Work on another server of the same resource group."""
+    _, dot, domain = cloud.need("DATABASE_HOST").partition(".")
+    os.environ["DATABASE_SERVER"], os.environ["DATABASE_HOST"] = server, f"{server}{dot}{domain}"
 
 
 def _smoke(since: datetime) -> None:

@@ -49,8 +49,19 @@ ANSWERS: dict[str, Any] = {
         "Microsoft.Storage",
         "Microsoft.Web",
     ],
+    "rest --method get --url /subscriptions/{subscriptionId}/providers/"
+    "Microsoft.DBforPostgreSQL/locations/westeurope/": {
+        "value": [
+            {"name": {"value": "cores"}, "limit": 10, "currentValue": 9},
+            {"name": {"value": "standardBSFamily"}, "limit": 10, "currentValue": 9},
+            {"name": {"value": "standardMSFamily"}, "limit": 0, "currentValue": 0},
+        ]
+    },
     "functionapp list-flexconsumption-locations": ["West Europe"],
-    "postgres flexible-server list-skus": [{"name": "Standard_B1ms"}],
+    "postgres flexible-server list-skus": [
+        {"name": "Standard_B1ms"},
+        {"name": "Standard_D2ds_v5"},
+    ],
 }
 
 
@@ -222,6 +233,39 @@ def test_the_apps_commands_run_on_the_environments_database(
     assert cloud.state["rules"] == {}
 
 
+@pytest.mark.needs_tls_postgres
+def test_the_database_can_be_asked_and_not_changed(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    there = azure_postgres.environ
+
+    asked = deploy("sql", "SELECT 'rows: ' || count(*) FROM partner_center_referrals", **there)
+    changed = deploy("sql", "DELETE FROM partner_center_referrals", **there)
+
+    assert asked.code == 0, asked.err
+    assert "rows: 0" in asked.out
+    assert changed.code == 1
+    assert "read-only transaction" in changed.err
+    assert cloud.state["rules"] == {}
+
+
+@pytest.mark.needs_tls_postgres
+def test_another_server_can_be_backed_up(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server, tmp_path: Path
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    # The environment's own server is gone.
+    lost = azure_postgres.environ | {"DATABASE_HOST": "psql-lost"}
+
+    done = deploy("backup", "--server", "localhost", "--to", str(tmp_path / "backups"), **lost)
+
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "backups").glob("*.dump"))) == 1
+    rules = [call for call in cloud.calls if "firewall-rule" in call]
+    assert {call[call.index("--name") + 1] for call in rules[-2:]} == {"localhost"}
+
+
 def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done], name: str) -> None:
     done = deploy("run", "--confirm", name, "--", "sync")
 
@@ -264,6 +308,7 @@ def test_a_dry_run_names_every_step_and_takes_none(
         ({"ad app permission list-grants": []}, {}, "has not consented"),
         ({"functionapp list-flexconsumption-locations": ["Moon"]}, {}, "not offered in westeurope"),
         ({"postgres flexible-server list-skus": []}, {}, "Standard_B1ms is not offered"),
+        ({}, {"DATABASE_SKU_NAME": "Standard_D2ds_v5"}, "takes 2 of the quota cores"),
         ({"provider list": ["Microsoft.Web"]}, {}, "az provider register"),
         ({}, {"PRIVATE_NETWORK": "true"}, "Microsoft.App"),
         ({}, {"ALERT_EMAIL": ""}, "ALERT_EMAIL"),
@@ -285,6 +330,18 @@ def test_a_release_stops_before_it_changes_anything(
     assert done.code == 1
     assert complaint in done.out
     assert {tuple(call[:2]) for call in cloud.calls if call[0] == "azd"} == {("azd", "env")}
+
+
+def test_a_quota_that_azure_does_not_tell_holds_nothing_up(
+    cloud: Cloud, deploy: Callable[..., Done]
+) -> None:
+    told = {command: answer for command, answer in ANSWERS.items() if "rest" not in command[:4]}
+    cloud.set(answers=told)
+
+    done = deploy("check")
+
+    assert done.code == 0, done.out
+    assert "quota: Azure does not tell" in done.out
 
 
 def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done], name: str) -> None:
