@@ -139,6 +139,16 @@ def test_a_failed_run_is_told_even_when_others_succeed(
     assert firing(written(listener.messages)) == {"run-failed"}
 
 
+def test_runs_that_fail_are_no_sign_of_life(make_harness: Make, listener: Listener) -> None:
+    harness = make_harness(40)
+    harness.run()
+    listener.messages.clear()
+    harness.simulator.faults.add(Fault(kind="html", target="list", times=None))
+    assert [harness.run().state for _ in range(3)] == ["failed"] * 3
+
+    assert firing(written(listener.messages)) == {"run-failed"} | QUIET_APP
+
+
 def test_a_sign_in_that_is_needed_has_an_alert_of_its_own_and_repeats(
     make_harness: Make, listener: Listener
 ) -> None:

@@ -103,11 +103,14 @@ def test_an_empty_list_is_believed_no_more_where_only_what_is_left_out_had_chang
     assert trial.run().state == "completed"
     before, state = Kept.of(trial), trial.store.load_state()
     trial.simulator.state.set_visible(0)
+    trial.simulator.clear_requests()
 
     report = trial.run()
 
     assert_is_no_success(report, "empty_answer", FailureKind.NONSENSE)
     assert report.head_completed_at is None
+    assert trial.list_requests() == 1, "nothing is concluded from it, not even a doubt"
+    assert trial.store.load_state().sweep is None
     before.assert_kept_by(trial)
     assert trial.store.load_state().last_success_at == state.last_success_at
 
@@ -129,6 +132,24 @@ def test_a_list_that_breaks_off_as_if_it_had_ended_marks_nothing(
     assert reports[0].failure.code == "visibility_shrank"
     world.set_visible(all_ids)
     trial.run("full")
+    assert_healthy(trial)
+
+
+def test_changes_that_break_off_as_if_the_list_had_ended_are_no_success(trial: Trial) -> None:
+    world = trial.simulator.state
+    world.change_some(45)
+    newest = sorted(world.truth(), key=lambda wire: wire["updatedDateTime"], reverse=True)
+    before, state = Kept.of(trial), trial.store.load_state()
+    world.after_request(1, lambda: world.set_visible([wire["id"] for wire in newest[:20]]))
+
+    report = trial.run()
+
+    assert_is_no_success(report, "visibility_shrank", FailureKind.OPERATOR)
+    assert report.head_completed_at is None
+    before.assert_kept_by(trial)
+    assert trial.store.load_state().last_success_at == state.last_success_at
+    world.set_visible(1)
+    assert trial.run("full").state == "completed"
     assert_healthy(trial)
 
 
