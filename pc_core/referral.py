@@ -357,6 +357,9 @@ def _read_fraction(text: str) -> int | Decimal:
 
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=_read_fraction)
+# msgspec completes a type when it is first used. Two threads that did so at the same moment have
+# ended the interpreter with a segmentation fault: it is done here, where there is only one.
+msgspec.json.Decoder(_Wire)
 _CANONICAL: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 
