@@ -55,6 +55,7 @@ HONEST_CODES = frozenset(
         "empty_answer",
         "redirect_not_followed",
         "api_bad_request",
+        "order_refused",
         "api_unauthorized",
         "walk_cannot_finish",
     }
