@@ -20,6 +20,15 @@ from dev.folders import CLONE
 DATABASE_COMMANDS = ("erase", "import-earlier", "migrate", "status")
 """Commands of pc_core that need nothing but the database."""
 
+HOOKS = (
+    "grant_reader",
+    "postprovision",
+    "prepackage",
+    "preprovision",
+    "register_page_sign_in",
+    "register_partner_center",
+)
+
 SMOKE_LOOKS_BACK = timedelta(minutes=30)
 
 
@@ -71,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="-- COMMAND",
         help=f"one of {', '.join(DATABASE_COMMANDS)}, with its own arguments",
     )
+    hook = add("hook", "Run a script of infra/hooks with this environment's values.", changes=False)
+    hook.add_argument("script", choices=HOOKS)
+    hook.add_argument("arguments", nargs=argparse.REMAINDER, help="its own, such as --dry-run")
     back = add("rollback", "Deploy the package before this one.", changes=True)
     back.add_argument("--to", type=Path, metavar="FILE", help="this package instead")
     return parser
@@ -119,6 +131,8 @@ def _run(environment: Environment, options: argparse.Namespace) -> None:
             _smoke(backup.utc_now() - SMOKE_LOOKS_BACK)
         case "run":
             _run_own(environment, _own_arguments(options))
+        case "hook":
+            _run_hook(environment, options.script, options.arguments)
         case "rollback":
             release.roll_back(environment, smoke=_smoke, now=backup.utc_now, to=options.to)
 
@@ -155,6 +169,17 @@ def _run_own(environment: Environment, arguments: Sequence[str]) -> None:
         )
     if done.returncode != 0:
         raise cloud.HookError(f"`pc_core {arguments[0]}` ended with {done.returncode}.")
+
+
+def _run_hook(environment: Environment, script: str, arguments: Sequence[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, str(CLONE / "infra" / "hooks" / f"{script}.py"), *arguments],
+        cwd=CLONE,
+        env={**os.environ, "AZURE_ENV_NAME": environment.name},
+        check=False,
+    )
+    if done.returncode != 0:
+        raise cloud.HookError(f"{script} ended with {done.returncode}.")
 
 
 def _look(statement: str | None) -> None:

@@ -64,8 +64,8 @@ def need(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
         raise HookError(
-            f"{name} is not set. Nothing was done. Run this through azd, or fill the environment "
-            "first: `eval \"$(azd env get-values | sed 's/^/export /')\"`."
+            f"{name} is not set. Nothing was done. Run this through azd, or with an environment's "
+            "values: `python3 -m dev deploy hook -e NAME …`."
         )
     return value
 
@@ -158,8 +158,10 @@ def azd_set(name: str, value: str) -> None:
     if program is None:
         say(f"  azd was not found; set {name}={value} yourself")
         return
+    environment = os.environ.get("AZURE_ENV_NAME")
+    which = ["--environment", environment] if environment else []
     done = subprocess.run(
-        [program, "env", "set", name, value], capture_output=True, text=True, check=False
+        [program, "env", "set", name, value, *which], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise HookError(f"`azd env set {name}` failed: {done.stderr.strip()}")

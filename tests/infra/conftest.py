@@ -122,6 +122,8 @@ class Server:
 ROLES = (
     "id-app",
     "ada@example.com",
+    "CRM readers",
+    "crm-app",
     "partner_center_owner",
     "partner_center_reader",
     "azure_admin",

@@ -57,19 +57,30 @@ def test_the_apps_role_may_change_rows_and_nothing_else(
             app.execute("UPDATE partner_center_schema_version SET version_num = '0000'")
 
 
-def test_a_reader_reads_the_tables_but_not_the_lease(cloud: Cloud, each_postgres: Server) -> None:
+def test_a_person_a_group_and_a_service_read_the_tables_but_not_the_lease(
+    cloud: Cloud, each_postgres: Server
+) -> None:
     cloud.run(POST, **each_postgres.environ)
-    grant = ("infra/hooks/grant_reader.py", "--name", "ada@example.com")
-    who = ("--object-id", "99999999-2222-3333-4444-555555555555", "--type", "user")
+    readers = {"ada@example.com": "user", "CRM readers": "group", "crm-app": "service"}
 
-    outcomes = [cloud.run(*grant, *who, **each_postgres.environ) for _ in range(2)]
+    outcomes = [
+        cloud.run(
+            *("infra/hooks/grant_reader.py", "--name", name, "--type", kind),
+            *("--object-id", "99999999-2222-3333-4444-555555555555"),
+            **each_postgres.environ,
+        )
+        for name, kind in [*readers.items(), ("ada@example.com", "user")]
+    ]
 
-    assert [done.code for done in outcomes] == [0, 0], outcomes[0].err
+    assert [done.code for done in outcomes] == [0] * 4, [done.err for done in outcomes]
+    assert "was let in" not in outcomes[-1].out
     assert cloud.state["rules"] == {}
-    with each_postgres.connect("ada@example.com") as ada:
-        assert ada.execute("SELECT count(*) FROM partner_center_referrals").fetchone() == (0,)
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            ada.execute("SELECT * FROM partner_center_sync_state")
+    for name in readers:
+        with each_postgres.connect(name) as reader:
+            found = reader.execute("SELECT count(*) FROM partner_center_referrals").fetchone()
+            assert found == (0,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                reader.execute("SELECT * FROM partner_center_sync_state")
 
 
 def test_a_database_that_refuses_leaves_no_hole_in_the_firewall(
@@ -113,11 +124,13 @@ def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> No
         "DATABASE_SERVER": "psql-test",
         "APP_IDENTITY_NAME": "id-app",
         "APP_URL": "https://func-test.azurewebsites.net",
+        **GOOD,
     }
 
     outcomes = [
         cloud.run(f"infra/hooks/{name}.py", *further, "--dry-run", **environ)
         for name, *further in (
+            ("preprovision",),
             ("postprovision",),
             ("prepackage",),
             ("register_partner_center",),
@@ -126,8 +139,9 @@ def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> No
         )
     ]
 
-    assert [done.code for done in outcomes] == [0] * 5, [done.err for done in outcomes]
-    assert all("Would" in done.out for done in outcomes)
+    assert [done.code for done in outcomes] == [0] * 6, [done.err for done in outcomes]
+    # The first one only looks in any case.
+    assert all("Would" in done.out for done in outcomes[1:])
     assert cloud.calls == []
 
 

@@ -186,3 +186,58 @@ def test_every_secret_stays_out_of_templates_and_environment() -> None:
         assert not any(
             name in path.read_text(encoding="utf-8") for path in (CLONE / "infra").rglob("*.bicep")
         )
+
+
+def test_every_role_is_given_to_the_app_or_the_deployer_on_one_resource() -> None:
+    given = [
+        (found[1], found[2], found[3])
+        for path in (CLONE / "infra").rglob("*.bicep")
+        for found in re.finditer(
+            r"'Microsoft.Authorization/roleAssignments@[^']+' = \{\n  scope: (\w+)\n"
+            r".*?principalId: (\w+)\n.*?roleDefinitions', (\w+)\)",
+            path.read_text(encoding="utf-8"),
+            re.DOTALL,
+        )
+    ]
+
+    assert sorted(given) == [
+        ("account", "appPrincipalId", "blobDataOwner"),
+        ("insights", "appPrincipalId", "metricsPublisher"),
+        ("vault", "appPrincipalId", "secretsUser"),
+        ("vault", "deployerId", "secretsOfficer"),
+    ]
+    everywhere = "".join(path.read_text("utf-8") for path in (CLONE / "infra").rglob("*.bicep"))
+    assert everywhere.count("Microsoft.Authorization/roleAssignments@") == len(given)
+
+
+def test_nothing_is_reached_by_a_key_or_a_password() -> None:
+    for file, line in (
+        ("modules/storage.bicep", "allowSharedKeyAccess: false"),
+        ("modules/storage.bicep", "allowBlobPublicAccess: false"),
+        ("modules/database.bicep", "passwordAuth: 'Disabled'"),
+        ("modules/database.bicep", "activeDirectoryAuth: 'Enabled'"),
+        ("modules/monitoring.bicep", "DisableLocalAuth: true"),
+        ("modules/vault.bicep", "enableRbacAuthorization: true"),
+        ("main.bicep", "?sslmode=verify-full'"),
+    ):
+        assert line in templates.text(file), line
+
+
+def test_money_and_alarms_are_told_to_the_same_address() -> None:
+    budget, main = templates.text("modules/budget.bicep"), templates.text("main.bicep")
+
+    assert budget.count("contactEmails: [email]") == budget.count("operator: 'GreaterThan'") == 2
+    assert "    email: alertEmail\n" in main
+    assert "emailAddress: alertEmail" in templates.text("modules/monitoring.bicep")
+    assert "@minLength(6)\nparam alertEmail string\n" in main
+
+
+def test_every_alert_reaches_the_action_group_and_closes_by_itself() -> None:
+    alerts = templates.text("modules/alerts.bicep")
+    kinds = len(re.findall(r"^resource ", alerts, re.MULTILINE))
+
+    assert kinds == 3
+    assert (
+        len(re.findall(r"actionGroups?(?:Id)?: (?:\[actionGroupId\]|actionGroupId)", alerts)) == 3
+    )
+    assert alerts.count("autoMitigate: true") == 3
