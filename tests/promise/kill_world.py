@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import secrets
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,9 +22,12 @@ from dev.simulator import Simulator
 from pc_core.sync import Mode
 from pc_core.token_cache import new_key
 from tests.promise.nursery import Nursery
+from tests.promise.scale import LONG, SEED
 from tests.promise.wires import Meter, Wire
 from tests.sync.harness import Harness, assert_equals_truth
 
+WORLDS = 3
+MOST_MESSAGES = 2_000
 LEASE_S = 2.0
 GRACE_S = 60.0
 """What a loaded machine may take longer than it should; the promise itself is two minutes."""
@@ -136,7 +142,7 @@ class Trial:
         self.world = world
         self._owns = database is None
         self.database = database or world.make_database(synced=synced)
-        self.environ = world.environ(self.database)
+        self.environ: Mapping[str, str] = world.environ(self.database)
         self.harness = Harness(
             database_url=world.database_url(self.database), simulator=world.simulator
         )
@@ -172,7 +178,11 @@ class Trial:
 
     def kill_at(self, message: int, mode: Mode) -> bool:
         """A run that is killed at this message; returns whether it was still alive to be."""
-        pid = self.world.victims.begin("sync", "--json", "--mode", mode, environ=self.environ)
+        return self.kill_command_at(message, "sync", "--mode", mode)
+
+    def kill_command_at(self, message: int, *command: str) -> bool:
+        """A command that is killed at this message; returns whether it was still alive to be."""
+        pid = self.world.victims.begin(*command, "--json", environ=self.environ)
 
         def kill() -> None:
             with suppress(ProcessLookupError):
@@ -226,16 +236,19 @@ class Trial:
 
     def complete(self, mode: Mode, *, within_s: float = LEASE_S) -> dict[str, Any]:
         """Run until a run completes; the first may have to wait for the lease for `within_s`."""
+        return self.complete_command("sync", "--mode", mode, within_s=within_s)
+
+    def complete_command(self, *command: str, within_s: float = LEASE_S) -> dict[str, Any]:
+        """The same with any command."""
         deadline_s = time.monotonic() + within_s + GRACE_S
         while True:
-            code, said = self.world.others.run(
-                "sync", "--json", "--mode", mode, environ=self.environ
-            )
+            code, said = self.world.others.run(*command, "--json", environ=self.environ)
             assert said is not None, code
-            if said.get("state") == "completed":
+            if code == 0 and said.get("state", "completed") == "completed":
                 return said
             code_of_failure = (said.get("error") or {}).get("code")
-            waits = said.get("state") == "already_running" or code_of_failure in PASSING
+            waits = "already_running" in (said.get("state"), code_of_failure)
+            waits = waits or code_of_failure in PASSING
             assert waits or said.get("state") == "partial", said
             assert time.monotonic() < deadline_s, said
             time.sleep(0.2)
@@ -271,3 +284,38 @@ class Trial:
             sum(run["counts"][name] for run in runs) for name in ("marked_missing", "reappeared")
         )
         assert marked - back == sum(row["missing_since"] is not None for row in rows.values())
+
+
+def try_all(
+    worlds: Sequence[KillWorld], numbers: Sequence[int], attempt: Callable[[KillWorld, int], None]
+) -> None:
+    """One attempt for each number, in whichever world is free, until one fails."""
+    free: SimpleQueue[KillWorld] = SimpleQueue()
+    for world in worlds:
+        free.put(world)
+
+    def once(number: int) -> None:
+        world = free.get()
+        try:
+            attempt(world, number)
+        except Exception as error:
+            error.add_note(f"at message {number}")
+            raise
+        finally:
+            free.put(world)
+
+    with ThreadPoolExecutor(max_workers=len(worlds)) as pool:
+        asked = [pool.submit(once, number) for number in numbers]
+        done, _ = wait(asked, return_when=FIRST_EXCEPTION)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for one in done:
+            one.result()
+
+
+def sample(messages: int, size: int, why: str) -> list[int]:
+    """Every message in the long form, else some of them, the first and the last included."""
+    if LONG:
+        return list(range(1, messages + 1))
+    chance = random.Random(f"{SEED}:{why}")  # noqa: S311 - the same sample for a seed
+    chosen = chance.sample(range(2, messages), size - 2)
+    return [1, *sorted(chosen), messages]

@@ -3,70 +3,23 @@
 Nothing in the app knows of this: wires between the process and its servers count what passes.
 """
 
-import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
-from queue import SimpleQueue
+from collections.abc import Callable
 
 import pytest
 
-from dev.services.postgres import Postgres
 from pc_core.sync import Mode
-from tests.promise.kill_world import OPEN_TRANSACTION_S, KillWorld, Trial
-from tests.promise.scale import LONG, SEED
+from tests.promise.kill_world import (
+    MOST_MESSAGES,
+    OPEN_TRANSACTION_S,
+    KillWorld,
+    Trial,
+    sample,
+    try_all,
+)
 
-WORLDS = 3
 KILLS = 30
 FREEZES = 6
-MOST_MESSAGES = 2_000
-
-
-@pytest.fixture(scope="module")
-def worlds(
-    postgres_server: Postgres,
-    template_database: str,
-    azurite: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[list[KillWorld]]:
-    """Several worlds, so that waiting for a lease in one leaves time for the others."""
-    folder: Path = tmp_path_factory.mktemp("kill")
-    made: list[KillWorld] = []
-    try:
-        while len(made) < WORLDS:
-            name = f"w{len(made)}"
-            made.append(KillWorld(postgres_server, template_database, azurite, folder, name))
-        yield made
-    finally:
-        for world in made:
-            world.close()
-
-
-def try_all(
-    worlds: Sequence[KillWorld], numbers: Sequence[int], attempt: Callable[[KillWorld, int], None]
-) -> None:
-    """One attempt for each number, in whichever world is free, until one fails."""
-    free: SimpleQueue[KillWorld] = SimpleQueue()
-    for world in worlds:
-        free.put(world)
-
-    def once(number: int) -> None:
-        world = free.get()
-        try:
-            attempt(world, number)
-        except Exception as error:
-            error.add_note(f"at message {number}")
-            raise
-        finally:
-            free.put(world)
-
-    with ThreadPoolExecutor(max_workers=len(worlds)) as pool:
-        asked = [pool.submit(once, number) for number in numbers]
-        done, _ = wait(asked, return_when=FIRST_EXCEPTION)
-        pool.shutdown(wait=False, cancel_futures=True)
-        for one in done:
-            one.result()
 
 
 def messages_of(world: KillWorld, mode: Mode, *, synced: bool) -> int:
@@ -76,15 +29,6 @@ def messages_of(world: KillWorld, mode: Mode, *, synced: bool) -> int:
             trial.change()
         assert not trial.kill_at(MOST_MESSAGES, mode)
         return world.meter.last_count
-
-
-def sample(messages: int, size: int, why: str) -> list[int]:
-    """Every message in the long form, else some of them, the first and the last included."""
-    if LONG:
-        return list(range(1, messages + 1))
-    chance = random.Random(f"{SEED}:{why}")  # noqa: S311 - the same sample for a seed
-    chosen = chance.sample(range(2, messages), size - 2)
-    return [1, *sorted(chosen), messages]
 
 
 @pytest.mark.parametrize(
