@@ -192,7 +192,11 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
+def open_page(
+    browser: Browser,
+    served: Served,
+    serve_with: Callable[..., Served],
+) -> Iterator[Callable[..., Page]]:
     """Opens the page as somebody with that browser would see it, with the key unless told not to.
 
     In the end no page may have thrown, logged an error or broken its Content-Security-Policy.

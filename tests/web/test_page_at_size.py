@@ -102,7 +102,11 @@ def test_the_other_views_answer_within_a_second(open_page: Open, crowded: Served
     page = open_page()
     expect(page.locator("#rows tr")).to_have_count(50, timeout=SLOW_MS)
     crowded.ask(f"{API}/statistics")
-    for view, selector in (("attention", ".attention-kind"), ("health", ".chart")):
+    for view, selector in (
+        ("companies", "#company-rows tr"),
+        ("attention", ".attention-kind"),
+        ("health", ".chart"),
+    ):
         began_s = time.monotonic()
         page.locator(f"#tabs a[data-view={view}]").click()
         expect(page.locator(f"#{view} {selector}").first).to_be_visible()

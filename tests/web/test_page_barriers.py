@@ -42,7 +42,15 @@ def is_loaded(page: Page) -> None:
     expect(page.get_by_text(re.compile("Loading…|Yükleniyor…"))).to_have_count(0)
 
 
-VIEWS = ("", "?group=1", "?view=attention", "?view=health", "?q=zzzz")
+VIEWS = (
+    "",
+    "?group=1",
+    "?view=companies",
+    "?view=companies&q=zzzz",
+    "?view=attention",
+    "?view=health",
+    "?q=zzzz",
+)
 
 
 @pytest.mark.parametrize(
@@ -64,32 +72,65 @@ def test_no_view_has_a_barrier(
         assert barriers(page) == [], path
 
 
-def test_no_dialog_has_a_barrier(open_page: Open, filled: Served) -> None:
+DIALOG_WORDS = {
+    "en-GB": ("History", "Show raw data", "Run id", "Sign in again…", "Enter key"),
+    "tr-TR": ("Geçmiş", "Ham veriyi göster", "Çalışma kimliği", "Yeniden oturum aç…",
+              "Anahtarı gir"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en-GB", "tr-TR"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_dialog_has_a_barrier(
+    open_page: Open, filled: Served, theme: str, language: str
+) -> None:
+    history, raw, run_id, sign_in_again, _ = DIALOG_WORDS[language]
     _, _, listed = filled.ask(f"{API}/referrals?limit=1")
-    for theme in ("light", "dark"):
-        page = open_page(f"?referral={listed['referrals'][0]['referral_id']}", color_scheme=theme)
-        dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_role("heading", name="History")).to_be_visible()
-        dialog.get_by_role("button", name="Show raw data").click()
-        expect(dialog.locator("pre")).to_be_visible()
-        assert barriers(page) == []
+    how = {"color_scheme": theme, "language": language}
+    page = open_page(f"?referral={listed['referrals'][0]['referral_id']}", **how)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name=history)).to_be_visible()
+    dialog.get_by_role("button", name=raw).click()
+    expect(dialog.locator("pre")).to_be_visible()
+    assert barriers(page) == []
 
-        page.goto(f"{filled.url}/mini-ui/?view=health")
-        page.locator(".runs tbody button").first.click()
-        expect(dialog).to_contain_text("Run id")
-        assert barriers(page) == []
-        page.keyboard.press("Escape")
-        page.get_by_role("button", name="Sign in again…").click()
-        expect(dialog.locator(".code")).to_be_visible()
-        assert barriers(page) == []
-
-
-def test_no_state_of_the_door_has_a_barrier(open_page: Open, served: Served) -> None:
-    page = open_page(key=False)
-    expect(page.get_by_role("textbox", name="Key")).to_be_focused()
+    page.goto(f"{filled.url}/mini-ui/?view=health")
+    page.locator(".runs tbody button").first.click()
+    expect(dialog).to_contain_text(run_id)
     assert barriers(page) == []
     page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="Enter key")).to_be_visible()
+    page.get_by_role("button", name=sign_in_again).click()
+    expect(dialog.locator(".code")).to_be_visible()
+    assert barriers(page) == []
+    page.keyboard.press("Escape")
+
+    # A failure, with the server's own words opened, and the question that follows a smaller view.
+    _, _, known = filled.ask(f"{API}/status")
+    alarm = {"code": "visibility_shrank", "level": "failing", "unseen": 3, "present": 9}
+    wrong = {"code": "last_run_failed", "level": "failing", "reason_code": "nonsense_answer",
+             "message": "Run `python -m pc_core sync`."}  # fmt: skip
+    page.route(
+        "**/partner-center/status",
+        lambda route: route.fulfill(json={**known, "level": "failing", "alarms": [alarm, wrong]}),
+    )
+    page.reload()
+    page.locator("#notices summary").click()
+    assert barriers(page) == []
+    page.locator("#to-do button").first.click()
+    expect(dialog.locator("h2")).to_be_visible()
+    assert barriers(page) == []
+
+
+@pytest.mark.parametrize("language", ["en-GB", "tr-TR"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_state_of_the_door_has_a_barrier(
+    open_page: Open, served: Served, theme: str, language: str
+) -> None:
+    page = open_page(key=False, color_scheme=theme, language=language)
+    expect(page.locator("#key")).to_be_focused()
+    assert barriers(page) == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name=DIALOG_WORDS[language][-1])).to_be_visible()
     assert barriers(page) == []
 
 

@@ -613,7 +613,13 @@ def test_text_from_strangers_stays_text_from_partner_center_to_the_page(
 
     page = open_page()
     expect(page.locator(f"#rows tr[data-id='{wire['id']}']")).to_be_visible()
-    for path in ("?group=1", "?view=attention", "?view=health", f"?referral={wire['id']}"):
+    for path in (
+        "?group=1",
+        "?view=companies",
+        "?view=attention",
+        "?view=health",
+        f"?referral={wire['id']}",
+    ):
         page.goto(f"{filled.url}/mini-ui/{path}")
         expect(page.locator("#tabs")).to_be_visible()
         expect(page.get_by_text("Loading…")).to_have_count(0)
@@ -646,7 +652,7 @@ def test_a_list_that_is_hostile_through_and_through_is_shown_as_text(
     assert page.title() == "Partner Center referrals"
 
 
-@pytest.mark.parametrize("path", ["", "?view=attention", "?view=health"])
+@pytest.mark.parametrize("path", ["", "?view=companies", "?view=attention", "?view=health"])
 def test_when_the_app_stops_answering_the_page_says_so(
     open_page: Open, filled: Served, path: str
 ) -> None:
@@ -704,7 +710,7 @@ def test_it_fits_a_phone_and_a_wide_screen(open_page: Open, filled: Served) -> N
     for size in (PHONE, {"width": 320, "height": 640}, DESKTOP, {"width": 2560, "height": 1300}):
         page = open_page(viewport=size)
         first_company(page)
-        for path in ("", "?view=attention", "?view=health", "?group=1"):
+        for path in ("", "?view=companies", "?view=attention", "?view=health", "?group=1"):
             page.goto(f"{filled.url}/mini-ui/{path}")
             expect(page.locator("#tabs")).to_be_visible()
             page.wait_for_load_state("networkidle")

@@ -323,7 +323,7 @@ export default {
   waiting: { one: "waits for somebody", other: "wait for somebody" },
   sign_in_waiting: "Waiting for the sign-in…",
   running_pages: { one: "{count} page", other: "{count} pages" },
-  running_rows: "{count} read · {inserted} new · {updated} changed",
+  running_rows: "{fetched} read · {inserted} new · {updated} changed",
   running_sweep: "Comparing everything: {received} of about {expected} received",
   running_sweep_more: "Comparing everything: {received} received, more than last time ({expected})",
   running_sweep_first: "Reading everything for the first time: {received} received so far; how many there are is not known yet",

@@ -322,7 +322,7 @@ export default {
   waiting: "kayıt ilgi bekliyor",
   sign_in_waiting: "Oturum bekleniyor…",
   running_pages: "{count} sayfa",
-  running_rows: "{count} okundu · {inserted} yeni · {updated} değişti",
+  running_rows: "{fetched} okundu · {inserted} yeni · {updated} değişti",
   running_sweep: "Tümü karşılaştırılıyor: yaklaşık {expected} kaydın {received} tanesi alındı",
   running_sweep_more: "Tümü karşılaştırılıyor: {received} kayıt alındı, geçen seferkinden çok ({expected})",
   running_sweep_first: "Tümü ilk kez okunuyor: şimdiye dek {received} kayıt alındı; toplamı henüz bilinmiyor",
