@@ -5,6 +5,7 @@ Nothing in the app knows of this: wires between the process and its servers coun
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,19 @@ def test_after_a_kill_at_any_message_the_next_run_ends_in_the_truth(
     record_property("kills", sum(killed))
 
 
+def memory_of(trial: Trial) -> dict[str, Any]:
+    """All that runs write down, but the sign-in: that is told without a lease."""
+    (memory,) = trial.harness.query(
+        """
+        SELECT (SELECT to_jsonb(s) - 'sign_in' FROM partner_center_sync_state s) AS state,
+            (SELECT jsonb_agg(r ORDER BY task_id) FROM partner_center_sync_runs r) AS runs,
+            (SELECT count(*) FROM partner_center_referral_changes) AS changes,
+            (SELECT count(*) FROM partner_center_sweep_seen) AS seen
+        """
+    )
+    return memory
+
+
 def test_a_run_frozen_at_any_message_past_its_lease_writes_nothing_when_it_wakes(
     worlds: list[KillWorld], record_property: Callable[[str, object], None]
 ) -> None:
@@ -82,7 +96,7 @@ def test_a_run_frozen_at_any_message_past_its_lease_writes_nothing_when_it_wakes
             trial.change()
             try:
                 trial.heal(within_s=OPEN_TRANSACTION_S)
-                places = trial.harness.places()
+                places, memory = trial.harness.places(), memory_of(trial)
             finally:
                 code, said = trial.wake(pid)
             assert code in (0, 1), said
@@ -90,6 +104,9 @@ def test_a_run_frozen_at_any_message_past_its_lease_writes_nothing_when_it_wakes
                 assert said is not None
                 assert said["state"] in ("interrupted", "failed"), said
             assert trial.harness.places() == places or code == 0
+            if any(run["state"] == "interrupted" for run in memory["runs"]):
+                assert code == 1, said
+                assert memory_of(trial) == memory, "the run was taken over: it may write nothing"
             trial.complete("full")
             trial.assert_healed()
             with counting:

@@ -34,4 +34,6 @@ SET trigger = %(trigger)s,
 WHERE task_id = %(task_id)s
 
 -- name: beat
-UPDATE partner_center_sync_runs SET heartbeat_at = clock_timestamp() WHERE task_id = %(task_id)s
+-- One that was taken over meanwhile has ended.
+UPDATE partner_center_sync_runs SET heartbeat_at = clock_timestamp()
+WHERE task_id = %(task_id)s AND state = 'running'
