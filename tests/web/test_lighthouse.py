@@ -1,4 +1,4 @@
-"""What Lighthouse says of the main views on the local host: a slow phone, a cold cache, signed in."""
+"""What Lighthouse says of the main views: a slow phone, a cold cache, signed in."""
 
 import json
 import os

@@ -127,7 +127,7 @@ function showStatus() {
   find("#sync-button").setAttribute("aria-busy", String(syncing));
   find("#sync-button [data-text]").textContent = text(syncing || status?.running ? "syncing" : "sync_now");
   fill(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
-    status && hasKey() ? [" · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))] : null);
+    status && hasKey() ? element("span", { class: "unprinted" }, " · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))) : null);
   find("#version").textContent = status ? text("version", { version: status.version }) : "";
   showWords(level);
   showFigures();
