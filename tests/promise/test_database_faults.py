@@ -337,6 +337,83 @@ def test_a_lock_held_by_somebody_else_ends_the_run_instead_of_holding_it_up(tria
     assert_healthy(trial)
 
 
+def test_a_lock_on_one_row_of_a_page_ends_the_run_with_the_page_unwritten(trial: Trial) -> None:
+    """Somebody's open transaction has changed a row: the server's own lock_timeout strikes."""
+    trial.recover()
+    changed = trial.simulator.state.change_some(30)
+    trial.simulator.state.add(direction="Incoming", status="New", substatus="Received")
+    locked = next(one for one in changed if one in trial.rows())
+    kept = Kept.of(trial)
+    with psycopg.connect(trial.database_url) as other:
+        other.execute(
+            "UPDATE partner_center_referrals SET name = 'theirs' WHERE referral_id = %s", [locked]
+        )
+
+        report = trial.run()
+
+        other.rollback()
+    assert report.failure is not None
+    assert (report.state, report.failure.kind) == ("failed", FailureKind.TRY_LATER)
+    assert report.failure.code == "database_busy"
+    assert "a lock was held for too long" in report.failure.message
+    assert "look for long transactions" in report.failure.message
+    assert Kept.of(trial) == kept, "neither the row nor another of its page"
+    assert not trial.query("SELECT 1 FROM partner_center_referral_changes")
+    assert not trial.query("SELECT 1 FROM partner_center_sync_state WHERE lease_task_id <> ''")
+    trial.recover()
+    assert_healthy(trial)
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["partner_center_referrals", "partner_center_referral_changes", "partner_center_sync_runs"],
+)
+def test_a_statement_that_takes_too_long_is_ended_by_the_server_itself(
+    trial: Trial, table: str
+) -> None:
+    """The page's first statement shortens the limit, and a later one waits for longer."""
+    trial.recover()
+    trial.simulator.state.change_some(30)
+    trial.simulator.state.add(direction="Incoming", status="New", substatus="Received")
+    kept = Kept.of(trial)
+    with psycopg.connect(trial.database_url, autocommit=True) as sql:
+        sql.execute(
+            "CREATE FUNCTION hurry() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+            " PERFORM set_config('statement_timeout', '300ms', true); RETURN NULL; END$$"
+        )
+        sql.execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+            " IF current_setting('statement_timeout') = '300ms' THEN PERFORM pg_sleep(5); END IF;"
+            " RETURN NULL; END$$"
+        )
+        sql.execute(
+            "CREATE TRIGGER hurry AFTER UPDATE OF watermark_ticks ON partner_center_sync_state"
+            " FOR EACH STATEMENT EXECUTE FUNCTION hurry()"
+        )
+        sql.execute(
+            f"CREATE TRIGGER dawdle BEFORE INSERT OR UPDATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION dawdle()".encode()
+        )
+        began_s = time.monotonic()
+
+        report = trial.run()
+
+        took_s = time.monotonic() - began_s
+        sql.execute("DROP FUNCTION hurry CASCADE")
+        sql.execute("DROP FUNCTION dawdle CASCADE")
+    assert report.failure is not None
+    assert (report.state, report.failure.kind) == ("failed", FailureKind.TRY_LATER)
+    assert report.failure.code == "statement_timeout"
+    assert "a statement took longer than its time limit" in report.failure.message
+    assert "The next run tries again" in report.failure.message
+    assert took_s < 5, "the server did not wait for its end"
+    assert Kept.of(trial) == kept, "nothing of the page was written"
+    assert not trial.query("SELECT 1 FROM partner_center_referral_changes")
+    expire_lease(trial)
+    trial.recover()
+    assert_healthy(trial)
+
+
 def test_a_run_whose_end_cannot_be_written_is_closed_by_the_next(trial: Trial) -> None:
     trial.recover()
     with psycopg.connect(trial.database_url, autocommit=True) as sql:
