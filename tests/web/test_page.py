@@ -300,8 +300,7 @@ WORDS = {
     "mode": {*get_args(sync.Mode), "erase", "import"},
     "running_trigger": set(get_args(sync.Trigger)),
     "order": set(get_args(progress.OrderVerdict)),
-    "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"}
-    - {"marked_missing", "reappeared", "recomputed"},
+    "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"},
     "requirement": {*deal_details._REQUIREMENTS, "attributes"},
     "attention": set(ATTENTION),
     "setting": set(settings_in_force(Settings.from_env({}))),

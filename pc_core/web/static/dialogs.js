@@ -131,6 +131,8 @@ export async function referralDialog(id, { wanted, closed, company }) {
 // -- One run ----------------------------------------------------------------------------------
 
 const runCounts = ["fetched", "inserted", "updated", "unchanged", "skipped", "quarantined", "drift", "backfilled", "changed_silently", "domain_not_found", "pages", "requests", "retries"];
+// Rare: named only where there are any.
+const rareCounts = ["marked_missing", "reappeared", "recomputed"];
 
 export function reasonWords(reason) {
   if (has(`skip_${reason}`)) return text(`skip_${reason}`);
@@ -155,7 +157,8 @@ export function runDialog(run) {
     run.error && element("div", { class: "notice failing" }, element("div", {}, trouble(run.error.code, run.error.message))),
     element("dl", { class: "facts" },
       fact("run_duration", run.duration_s === null ? "–" : duration(run.duration_s)),
-      runCounts.filter((name) => run[name] !== undefined && run[name] !== null).map((name) => fact(`count_${name}`, number(run[name])))),
+      runCounts.filter((name) => run[name] !== undefined && run[name] !== null).map((name) => fact(`count_${name}`, number(run[name]))),
+      rareCounts.filter((name) => run[name]).map((name) => fact(`count_${name}`, number(run[name])))),
     reasonList(run.skipped_reasons),
     Object.keys(run.unknown_values ?? {}).length ? [element("p", { class: "quiet" }, text("unknown_values")), element("ul", {}, Object.entries(run.unknown_values).map(([name, count]) => element("li", {}, `${valueWords(name)}: ${number(count)}`)))] : null,
     element("dl", { class: "facts" },

@@ -248,6 +248,7 @@ export default {
   count_domain_not_found: "Without a domain",
   count_pages: "Pages",
   count_requests: "Requests",
+  count_marked_missing: "Marked as missing", count_reappeared: "Back again", count_recomputed: "Worked out anew",
   count_retries: "Retries",
   skip_status: "status {status}",
   sign_in_starting: "Asking Microsoft for a code…",

@@ -247,6 +247,7 @@ export default {
   count_domain_not_found: "Alan adı olmayan",
   count_pages: "Sayfa",
   count_requests: "İstek",
+  count_marked_missing: "Kayıp işaretlenen", count_reappeared: "Yeniden görünen", count_recomputed: "Yeniden hesaplanan",
   count_retries: "Yineleme",
   skip_status: "durum {status}",
   sign_in_starting: "Microsoft'tan kod isteniyor…",
