@@ -20,6 +20,36 @@ type Contents = dict[str, list[str]]
 """For each table how many rows it has and a digest of them, both as text."""
 
 
+DEFINITIONS = "(definitions)"
+"""Stands beside the tables: what defines and explains them, and their indexes and views."""
+
+_DEFINITIONS = r"""
+WITH ours AS (
+    SELECT oid, relname, relkind FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'partner\_center\_%'
+),
+lines AS (
+    SELECT format('%s %s %s', relname, relkind, obj_description(oid, 'pg_class')) AS line FROM ours
+    UNION ALL
+    SELECT format(
+        '%s.%s %s %s %s %s %s %s', relname, attname, format_type(atttypid, atttypmod), attnotnull,
+        attgenerated, attcollation::regcollation, pg_get_expr(adbin, adrelid),
+        col_description(attrelid, attnum)
+    )
+    FROM ours JOIN pg_attribute ON attrelid = ours.oid AND attnum > 0 AND NOT attisdropped
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    UNION ALL
+    SELECT pg_get_indexdef(indexrelid) FROM ours JOIN pg_index ON indrelid = ours.oid
+    UNION ALL
+    SELECT format('%s %s %s', relname, conname, pg_get_constraintdef(pg_constraint.oid))
+    FROM ours JOIN pg_constraint ON conrelid = ours.oid
+    UNION ALL
+    SELECT format('%s %s', relname, pg_get_viewdef(oid)) FROM ours WHERE relkind = 'v'
+)
+SELECT count(*)::text, coalesce(sum(hashtextextended(line, 0)), 0)::text FROM lines
+"""
+
+
 class BadBackup(cloud.HookError):
     """The file is not what was backed up; the message says how it was noticed."""
 
@@ -151,6 +181,9 @@ def read_contents(connection: Any) -> Contents:
             ).format(sql.Identifier(name))
         ).fetchone()
         found[name] = list(row)
+    if found:
+        count, digest = connection.execute(_DEFINITIONS).fetchone()
+        found[DEFINITIONS] = [count, digest]
     return found
 
 

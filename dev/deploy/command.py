@@ -222,7 +222,11 @@ def _back_up(environment: Environment, folder: Path) -> None:
 def _restore(environment: Environment, file: Path) -> None:
     if environment.dry_run:
         manifest = backup.load_manifest(file)
-        rows = ", ".join(f"{name} {found[0]}" for name, found in manifest["contents"].items())
+        rows = ", ".join(
+            f"{name} {found[0]}"
+            for name, found in manifest["contents"].items()
+            if name != backup.DEFINITIONS
+        )
         cloud.say(f"Would replace the database's content by that of {manifest['made_at']}: {rows}.")
         return
     with _database() as url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import secrets
@@ -126,8 +127,16 @@ def test_a_backup_is_kept_once_it_was_restored_and_compared(
     backup.prove(file, manifest, filled)
 
 
+def middle_of_the_rows(dump: bytes | bytearray) -> int:
+    """A place in the middle of the longest compressed stream, which is the referrals'."""
+    begins = [found.start() for found in re.finditer(rb"x\x9c", dump)] + [len(dump)]
+    length, begin = max((after - place, place) for place, after in itertools.pairwise(begins))
+    assert length > 1000
+    return begin + length // 2
+
+
 @pytest.mark.needs_tls_postgres
-@pytest.mark.parametrize("damage", ["cut", "flipped", "another", "rehashed"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "another", "rehashed", "explained"])
 def test_a_damaged_backup_is_refused_and_changes_nothing(
     filled: str, tmp_path: Path, damage: str
 ) -> None:
@@ -137,10 +146,16 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(
         content = content[: len(content) // 2]
     elif damage == "another":
         content = bytearray(b"-- no dump at all")
-    else:
+    elif damage == "explained":
+        place = content.index(b"COMMENT ON COLUMN") + len(b"COMMENT ON COLUMN")
+        place = content.index(b" IS '", place) + len(b" IS '")
+        content[place] = ord("?")
+    elif damage == "flipped":
         content[len(content) // 2] ^= 0xFF
+    else:
+        content[middle_of_the_rows(content)] ^= 0xFF
     file.write_bytes(content)
-    if damage in ("rehashed", "cut"):
+    if damage in ("rehashed", "cut", "explained"):
         manifest = backup.load_manifest(file) | {"sha256": backup._sha256(file)}
         file.with_suffix(".json").write_text(json.dumps(manifest))
     with psycopg.connect(filled, autocommit=True) as connection:
