@@ -48,6 +48,11 @@ class MortalStore:
         self._does_the_last = does_the_last
         self._dead = False
 
+    def within(self, remaining_s: Callable[[], float]) -> MortalStore:
+        """The real store waits no longer than that; its process dies as before."""
+        self._store = self._store.within(remaining_s)
+        return self
+
     def __getattr__(self, name: str) -> Any:
         call: Callable[..., Any] = getattr(self._store, name)
 

@@ -250,6 +250,12 @@ class _Player:
             raise LinkRefused("refused")
         return answer
 
+    # Database
+
+    def within(self, remaining_s: Callable[[], float]) -> _Player:
+        """No answer is late in a model."""
+        return self
+
     # Partner Center
 
     def first_page(self, *, order: str | None, top: int | None, budget: Budget) -> FetchedPage:
