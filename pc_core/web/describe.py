@@ -45,6 +45,7 @@ def parameter(name: str, description: str, schema: Schema) -> dict[str, Any]:
         "name": name,
         "in": "query",
         "required": False,
+        "allowEmptyValue": True,  # it counts as not given
         "description": description,
         "schema": schema,
     }
