@@ -114,9 +114,12 @@ def test_of_two_runs_at_once_one_runs_and_the_other_reports_it(
     slow(simulator)
     child = start("sync", "--json")
     wait_for_pages(query, 1)
+    # So slow that it is still at work when the other one has started, however busy the machine.
+    simulator.behaviour.latency_s = 5.0
 
     other = start("sync", "--json")
     other_out, _ = other.communicate(timeout=60)
+    simulator.behaviour.latency_s = 0.0
     out, _ = child.communicate(timeout=60)
 
     assert (child.returncode, other.returncode) == (0, 3)
