@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
@@ -122,9 +122,13 @@ events = st.lists(
 
 @dataclass
 class Expected:
-    """The rule in words: newer wins, a tie goes to the later fetch, a replay needs to be newer."""
+    """The rule in words: newer wins, a tie goes to the later fetch, a replay needs to be newer.
 
-    stored: dict[int, tuple[int | None, int]] = field(default_factory=dict)
+    What is stored already changes nothing: it keeps the date that it first came with, which counts
+    for content dated in the future.
+    """
+
+    stored: dict[int, tuple[int | None, Payload]] = field(default_factory=dict)
     aside: dict[int, list[Payload]] = field(default_factory=lambda: defaultdict(list))
 
     def live(self, payload: Payload, fetched: int) -> None:
@@ -132,10 +136,12 @@ class Expected:
         ticks = None if payload.ticks is None else min(payload.ticks, fetched)
         before = self.stored.get(payload.one)
         if before is None:
-            self.stored[payload.one] = (ticks, payload.content)
+            self.stored[payload.one] = (ticks, payload)
+        elif before[1] == payload:
+            return
         elif before[0] is None or ticks is None or ticks >= before[0]:
             # Without a date it is the newest that we know, and older dates stay out as before.
-            self.stored[payload.one] = (before[0] if ticks is None else ticks, payload.content)
+            self.stored[payload.one] = (before[0] if ticks is None else ticks, payload)
 
     def replay(self, fetched: int) -> None:
         for one, entries in self.aside.items():
@@ -145,8 +151,8 @@ class Expected:
                 is_newer = before is None or (
                     None not in (ticks, before[0]) and cast("int", ticks) > cast("int", before[0])
                 )
-                if is_newer:
-                    self.stored[one] = (ticks, payload.content)
+                if is_newer and (before is None or before[1] != payload):
+                    self.stored[one] = (ticks, payload)
             entries.clear()
 
 
@@ -232,6 +238,21 @@ NAMES = """
     WHERE referral_id LIKE %s AND field = 'name' ORDER BY change_id
 """
 
+DATED_AHEAD: list[object] = [
+    Live((Payload(1, "2099-01-01T00:00:00Z", 1),)),
+    Live((Payload(0, None, 0),)),
+    Live((Payload(1, "2099-01-01T00:00:00Z", 1),), by_id=True),
+    Live((Payload(1, "2026-11-24T09:00:05Z", 0),), by_id=True),
+]
+"""The same content comes again with the same date in the future, and then a real date between."""
+
+DATED_BETWEEN: list[object] = [
+    Live((Payload(1, None, 1),)),
+    Live((Payload(1, "2026-11-24T09:00:00.9999999Z", 2), Payload(1, None, 1))),
+    Live((Payload(1, "2026-05-01T10:00:00Z", 0),)),
+]
+"""On one page a date comes and the old content without one: the row stays, its date is known."""
+
 
 @settings(
     max_examples=EXAMPLES,
@@ -240,6 +261,8 @@ NAMES = """
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(story=events)
+@example(story=DATED_AHEAD)
+@example(story=DATED_BETWEEN)
 def test_whichever_way_payloads_come_only_newer_ones_win(lane: Lane, story: list[Any]) -> None:
     prefix = f"story{next(NUMBERS)}"
     lane.clock = BEGINNING
@@ -268,7 +291,8 @@ def test_whichever_way_payloads_come_only_newer_ones_win(lane: Lane, story: list
             if ticks is not None:
                 newest[one] = ticks
         assert {row["referral_id"]: row["name"] for row in rows} == {
-            f"{prefix}-{one}": f"content {content}" for one, (_, content) in expected.stored.items()
+            f"{prefix}-{one}": f"content {stored.content}"
+            for one, (_, stored) in expected.stored.items()
         }
         assert all(row["raw_data"]["name"] == row["name"] for row in rows)
 

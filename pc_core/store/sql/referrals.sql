@@ -148,14 +148,16 @@ WHERE o.referral_id = n.referral_id
             o.status_reason, o.company_name, o.domain, o.domain_source, o.raw_domain,
             o.customer_country, o.customer_city, o.customer_size, o.deal_value, o.currency,
             o.closing_at, o.expires_at, o.accepted_at, o.closed_at, o.organization_id,
-            o.registration_status, o.sales_stage, o.search_words, o.company_sort
+            o.registration_status, o.sales_stage, o.search_words, o.company_sort,
+            o.pc_updated_ticks
         ) IS DISTINCT FROM (
             n.engagement_id, n.external_reference_id, n.name, n.category, n.referral_type,
             n.classification_rule, n.type, n.qualification, n.direction, n.status, n.substatus,
             n.status_reason, n.company_name, n.domain, n.domain_source, n.raw_domain,
             n.customer_country, n.customer_city, n.customer_size, n.deal_value, n.currency,
             n.closing_at, n.expires_at, n.accepted_at, n.closed_at, n.organization_id,
-            n.registration_status, n.sales_stage, n.search_words, n.company_sort
+            n.registration_status, n.sales_stage, n.search_words, n.company_sort,
+            n.pc_updated_ticks
         )
     )
 
