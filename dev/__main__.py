@@ -21,7 +21,7 @@ MODULES = {"run": "dev.run", "test": "dev.checks", "bench": "dev.bench"}
 TEST_HELP = """\
 usage: python3 -m dev test [pytest arguments]
        python3 -m dev test --mutants [WORD ...]
-       python3 -m dev test --promise
+       python3 -m dev test --promise [--tables]
        PROMISE_LONG=1 python3 -m dev test --promise [WORD ...]
 
 Without arguments: everything that CI runs, that is format, lint, types, import rules and all
@@ -31,6 +31,7 @@ With --mutants: break the code in the ways that tests/promise/mutants lists and 
 tests fail; words choose among them. Without words, docs/promise.md tells the outcome.
 With --promise: run the proofs of the promise and write their numbers into docs/promise.md; with
 PROMISE_LONG=1 their long forms (words choose among these), with PROMISE_SEED=N another sample.
+With --tables: run nothing, only tell what tests/promise/sentences.toml now says.
 
 Tests that need Chromium, PgBouncer or a PostgreSQL with TLS are left out where the program is
 missing, and the summary names the line that installs it. With CI=true that is a failure.

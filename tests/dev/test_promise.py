@@ -65,9 +65,9 @@ def test_every_proof_is_named_for_the_sentence_that_it_holds() -> None:
 def test_every_test_with_a_long_form_is_listed_as_such() -> None:
     # LONG itself, or what takes a sample unless LONG says otherwise.
     files = {
-        f"tests/promise/{path.name}"
-        for path in (CLONE / "tests" / "promise").glob("test_*.py")
-        if re.search(r"\bLONG\b|\bsample\(messages", path.read_text(encoding="utf-8"))
+        path.relative_to(CLONE).as_posix()
+        for path in (CLONE / "tests").rglob("test_*.py")
+        if re.search(r"import .*\bLONG\b|\bsample\(messages", path.read_text(encoding="utf-8"))
     }
 
     assert {one.test.partition("::")[0] for one in SOURCE.long_forms} == files
@@ -80,7 +80,7 @@ def test_the_document_holds_the_tables_of_its_sources() -> None:
     tables = promise.render(SOURCE, promise.read_numbers())
 
     assert text == f"{before}{promise.BEGIN}\n\n{tables}\n\n{promise.END}{after}", (
-        "after a change to sentences.toml: python3 -m dev test --promise"
+        "after a change to sentences.toml: python3 -m dev test --promise --tables"
     )
 
 

@@ -17,10 +17,8 @@ import pytest
 from pc_core.web import openapi
 from pc_core.web.access import MAX_BODY_BYTES, Role
 from pc_core.web.exchange import Route
-from tests.promise.scale import LONG
 from tests.web.conftest import API, Served, sign_in
 
-REQUESTS = 20_000 if LONG else 1_000
 SLOWEST_S = 5.0  # on a busy machine; the usual answer takes milliseconds
 PLACEHOLDER = "11111111-2222-4333-8444-555555555555"
 TRACES = ("Traceback", 'File "', "psycopg", "msgspec", "pc_core", "SQLSTATE", "line ")
