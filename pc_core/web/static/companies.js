@@ -95,7 +95,7 @@ export function show() {
 // -- Asking -----------------------------------------------------------------------------------
 
 export async function load({ quiet = false } = {}) {
-  if (place().hidden) return;
+  if (place().hidden) { last = null; return; }
   asking?.abort();
   const mine = new AbortController();
   asking = mine;

@@ -1,7 +1,7 @@
 // What opens over the page: one referral, one run, sign-in, key, acceptance.
 
 import { call, setKey } from "./api.js";
-import { away, badge, button, canExpire, copyButton, daysLeft, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
+import { away, badge, button, canExpire, copyButton, dayCell, daysLeft, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
 import { closeDialog, element, fill, isDialogOpen, openDialog } from "./dom.js";
 import { details as serverWords, failed, trouble } from "./explain.js";
 import { clock, companySize, countryName, dateTime, day, duration, has, number, text, utc } from "./texts.js";
@@ -108,7 +108,7 @@ export async function referralDialog(id, { wanted, closed, company }) {
     referral.missing_since && element("p", { class: "notice attention" }, text("missing_since", { when: day(referral.missing_since) })),
     details.notes && element("blockquote", {}, details.notes),
     element("dl", { class: "facts" },
-      fact("deal_name", referral.name), fact("deal_value", money(referral)), fact("closing", referral.closing_at && day(referral.closing_at), utc(referral.closing_at)),
+      fact("deal_name", referral.name), fact("deal_value", money(referral)), fact("closing", referral.closing_at && dayCell(referral.closing_at)),
       factAt("field_expires_at", referral.expires_at),
       fact("domain", referral.domain_readable ?? element("span", { class: "none" }, text("no_domain"))), fact("domain_source", referral.domain_source && word("source", referral.domain_source)),
       fact("country", referral.customer_country && countryName(referral.customer_country)), fact("city", referral.customer_city), fact("size", referral.customer_size && companySize(referral.customer_size)),

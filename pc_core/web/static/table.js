@@ -123,6 +123,8 @@ function emptyWords(strong, hint, ...actions) {
 }
 
 export async function load({ quiet = false } = {}) {
+  // Another view's place and words are not ours; whoever comes back here asks anew.
+  if (find("#referrals").hidden) { last = null; return; }
   asking?.abort();
   const mine = new AbortController();
   asking = mine;
