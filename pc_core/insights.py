@@ -34,7 +34,8 @@ class Insights:
         token: gives a token for a scope; None: the resource takes telemetry without.
 
     Raises:
-        FixSetting: `insights_misconfigured`: the connection string cannot be read.
+        FixSetting: `insights_misconfigured`: the connection string cannot be read, or a token
+            would go out without TLS.
     """
 
     def __init__(
@@ -48,6 +49,12 @@ class Insights:
             raise FixSetting(
                 "APPLICATIONINSIGHTS_CONNECTION_STRING has no InstrumentationKey or no "
                 "IngestionEndpoint. Runs go on without telling their calls.",
+                code="insights_misconfigured",
+            )
+        if token is not None and not parts["ingestionendpoint"].lower().startswith("https://"):
+            raise FixSetting(
+                "The IngestionEndpoint of APPLICATIONINSIGHTS_CONNECTION_STRING is not https, and "
+                "no token goes there. Runs go on without telling their calls.",
                 code="insights_misconfigured",
             )
         self._key = parts["instrumentationkey"]

@@ -238,17 +238,32 @@ def test_without_a_connection_string_or_an_operation_nothing_is_sent(
     assert {line.get("operation_id") for line in lines} == {OPERATION, None}
 
 
-def test_a_connection_string_that_cannot_be_read_does_not_stop_a_run(
-    signed_in: App, settings: dict[str, str], lines: list[dict[str, Any]]
+@pytest.mark.parametrize(
+    "connection",
+    ["no such thing", f"InstrumentationKey={KEY};IngestionEndpoint=http://localhost:1/"],
+)
+def test_a_connection_string_that_cannot_be_used_does_not_stop_a_run(
+    signed_in: App,
+    settings: dict[str, str],
+    identity: Identity,
+    lines: list[dict[str, Any]],
+    connection: str,
 ) -> None:
     broken = App(
-        Settings.from_env(settings | {"APPLICATIONINSIGHTS_CONNECTION_STRING": "no such thing"})
+        Settings.from_env(
+            settings
+            | {
+                "APPLICATIONINSIGHTS_CONNECTION_STRING": connection,
+                "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "ClientId=1;Authorization=AAD",
+            }
+        )
     )
 
     assert sync(broken) == "completed"
 
     broken.close()
     assert "insights_misconfigured" in [line.get("problem") for line in lines]
+    assert identity.asked == []
 
 
 @pytest.mark.parametrize(
