@@ -12,6 +12,7 @@ ORDER BY referral_id
 LIMIT %(limit)s
 
 -- name: incoming
+-- Packing the content here would be done for nothing: it is unpacked at once, to be compared.
 CREATE TEMPORARY TABLE partner_center_incoming ON COMMIT DROP AS
 SELECT
     referral_id, engagement_id, external_reference_id, name, category, referral_type,
@@ -21,7 +22,8 @@ SELECT
     closed_at, pc_created_at, pc_updated_at, pc_updated_ticks, etag, content_hash, raw_data,
     organization_id, registration_status, sales_stage, search_words, company_sort
 FROM partner_center_referrals
-WITH NO DATA
+WITH NO DATA;
+ALTER TABLE partner_center_incoming ALTER COLUMN raw_data SET STORAGE EXTERNAL
 
 -- name: drop_older
 -- Only where a row that was to be inserted turns out to be stored already: what was planned
@@ -31,42 +33,43 @@ USING partner_center_referrals o
 WHERE o.referral_id = n.referral_id AND o.pc_updated_ticks > n.pc_updated_ticks
 
 -- name: note_changes
+-- Values become JSON only where they differ: of 28 columns hardly any does.
 WITH difference AS MATERIALIZED (
-    SELECT o.referral_id, d.place, d.field, d.before, d.after
+    SELECT o.referral_id, d.place, d.field, d.pair[1] AS before, d.pair[2] AS after
     FROM partner_center_incoming n
     JOIN partner_center_referrals o ON o.referral_id = n.referral_id
     CROSS JOIN LATERAL (
         VALUES
-            (1, 'engagement_id', to_jsonb(o.engagement_id), to_jsonb(n.engagement_id)),
-            (2, 'external_reference_id', to_jsonb(o.external_reference_id), to_jsonb(n.external_reference_id)),
-            (3, 'name', to_jsonb(o.name), to_jsonb(n.name)),
-            (4, 'category', to_jsonb(o.category), to_jsonb(n.category)),
-            (5, 'referral_type', to_jsonb(o.referral_type), to_jsonb(n.referral_type)),
-            (6, 'type', to_jsonb(o.type), to_jsonb(n.type)),
-            (7, 'qualification', to_jsonb(o.qualification), to_jsonb(n.qualification)),
-            (8, 'direction', to_jsonb(o.direction), to_jsonb(n.direction)),
-            (9, 'status', to_jsonb(o.status), to_jsonb(n.status)),
-            (10, 'substatus', to_jsonb(o.substatus), to_jsonb(n.substatus)),
-            (11, 'status_reason', to_jsonb(o.status_reason), to_jsonb(n.status_reason)),
-            (12, 'company_name', to_jsonb(o.company_name), to_jsonb(n.company_name)),
-            (13, 'domain', to_jsonb(o.domain), to_jsonb(n.domain)),
-            (14, 'domain_source', to_jsonb(o.domain_source), to_jsonb(n.domain_source)),
-            (15, 'customer_country', to_jsonb(o.customer_country), to_jsonb(n.customer_country)),
-            (16, 'customer_city', to_jsonb(o.customer_city), to_jsonb(n.customer_city)),
-            (17, 'customer_size', to_jsonb(o.customer_size), to_jsonb(n.customer_size)),
-            (18, 'contacts', to_jsonb(o.contacts), to_jsonb(n.contacts)),
-            (19, 'team', to_jsonb(o.team), to_jsonb(n.team)),
-            (20, 'deal_value', to_jsonb(o.deal_value), to_jsonb(n.deal_value)),
-            (21, 'currency', to_jsonb(o.currency), to_jsonb(n.currency)),
-            (22, 'closing_at', to_jsonb(o.closing_at), to_jsonb(n.closing_at)),
-            (23, 'expires_at', to_jsonb(o.expires_at), to_jsonb(n.expires_at)),
-            (24, 'accepted_at', to_jsonb(o.accepted_at), to_jsonb(n.accepted_at)),
-            (25, 'closed_at', to_jsonb(o.closed_at), to_jsonb(n.closed_at)),
-            (26, 'organization_id', to_jsonb(o.organization_id), to_jsonb(n.organization_id)),
-            (27, 'registration_status', to_jsonb(o.registration_status), to_jsonb(n.registration_status)),
-            (28, 'sales_stage', to_jsonb(o.sales_stage), to_jsonb(n.sales_stage))
-    ) AS d (place, field, before, after)
-    WHERE d.before IS DISTINCT FROM d.after
+            (1, 'engagement_id', CASE WHEN o.engagement_id IS DISTINCT FROM n.engagement_id THEN ARRAY[to_jsonb(o.engagement_id), to_jsonb(n.engagement_id)] END),
+            (2, 'external_reference_id', CASE WHEN o.external_reference_id IS DISTINCT FROM n.external_reference_id THEN ARRAY[to_jsonb(o.external_reference_id), to_jsonb(n.external_reference_id)] END),
+            (3, 'name', CASE WHEN o.name IS DISTINCT FROM n.name THEN ARRAY[to_jsonb(o.name), to_jsonb(n.name)] END),
+            (4, 'category', CASE WHEN o.category IS DISTINCT FROM n.category THEN ARRAY[to_jsonb(o.category), to_jsonb(n.category)] END),
+            (5, 'referral_type', CASE WHEN o.referral_type IS DISTINCT FROM n.referral_type THEN ARRAY[to_jsonb(o.referral_type), to_jsonb(n.referral_type)] END),
+            (6, 'type', CASE WHEN o.type IS DISTINCT FROM n.type THEN ARRAY[to_jsonb(o.type), to_jsonb(n.type)] END),
+            (7, 'qualification', CASE WHEN o.qualification IS DISTINCT FROM n.qualification THEN ARRAY[to_jsonb(o.qualification), to_jsonb(n.qualification)] END),
+            (8, 'direction', CASE WHEN o.direction IS DISTINCT FROM n.direction THEN ARRAY[to_jsonb(o.direction), to_jsonb(n.direction)] END),
+            (9, 'status', CASE WHEN o.status IS DISTINCT FROM n.status THEN ARRAY[to_jsonb(o.status), to_jsonb(n.status)] END),
+            (10, 'substatus', CASE WHEN o.substatus IS DISTINCT FROM n.substatus THEN ARRAY[to_jsonb(o.substatus), to_jsonb(n.substatus)] END),
+            (11, 'status_reason', CASE WHEN o.status_reason IS DISTINCT FROM n.status_reason THEN ARRAY[to_jsonb(o.status_reason), to_jsonb(n.status_reason)] END),
+            (12, 'company_name', CASE WHEN o.company_name IS DISTINCT FROM n.company_name THEN ARRAY[to_jsonb(o.company_name), to_jsonb(n.company_name)] END),
+            (13, 'domain', CASE WHEN o.domain IS DISTINCT FROM n.domain THEN ARRAY[to_jsonb(o.domain), to_jsonb(n.domain)] END),
+            (14, 'domain_source', CASE WHEN o.domain_source IS DISTINCT FROM n.domain_source THEN ARRAY[to_jsonb(o.domain_source), to_jsonb(n.domain_source)] END),
+            (15, 'customer_country', CASE WHEN o.customer_country IS DISTINCT FROM n.customer_country THEN ARRAY[to_jsonb(o.customer_country), to_jsonb(n.customer_country)] END),
+            (16, 'customer_city', CASE WHEN o.customer_city IS DISTINCT FROM n.customer_city THEN ARRAY[to_jsonb(o.customer_city), to_jsonb(n.customer_city)] END),
+            (17, 'customer_size', CASE WHEN o.customer_size IS DISTINCT FROM n.customer_size THEN ARRAY[to_jsonb(o.customer_size), to_jsonb(n.customer_size)] END),
+            (18, 'contacts', CASE WHEN o.contacts IS DISTINCT FROM n.contacts THEN ARRAY[to_jsonb(o.contacts), to_jsonb(n.contacts)] END),
+            (19, 'team', CASE WHEN o.team IS DISTINCT FROM n.team THEN ARRAY[to_jsonb(o.team), to_jsonb(n.team)] END),
+            (20, 'deal_value', CASE WHEN o.deal_value IS DISTINCT FROM n.deal_value THEN ARRAY[to_jsonb(o.deal_value), to_jsonb(n.deal_value)] END),
+            (21, 'currency', CASE WHEN o.currency IS DISTINCT FROM n.currency THEN ARRAY[to_jsonb(o.currency), to_jsonb(n.currency)] END),
+            (22, 'closing_at', CASE WHEN o.closing_at IS DISTINCT FROM n.closing_at THEN ARRAY[to_jsonb(o.closing_at), to_jsonb(n.closing_at)] END),
+            (23, 'expires_at', CASE WHEN o.expires_at IS DISTINCT FROM n.expires_at THEN ARRAY[to_jsonb(o.expires_at), to_jsonb(n.expires_at)] END),
+            (24, 'accepted_at', CASE WHEN o.accepted_at IS DISTINCT FROM n.accepted_at THEN ARRAY[to_jsonb(o.accepted_at), to_jsonb(n.accepted_at)] END),
+            (25, 'closed_at', CASE WHEN o.closed_at IS DISTINCT FROM n.closed_at THEN ARRAY[to_jsonb(o.closed_at), to_jsonb(n.closed_at)] END),
+            (26, 'organization_id', CASE WHEN o.organization_id IS DISTINCT FROM n.organization_id THEN ARRAY[to_jsonb(o.organization_id), to_jsonb(n.organization_id)] END),
+            (27, 'registration_status', CASE WHEN o.registration_status IS DISTINCT FROM n.registration_status THEN ARRAY[to_jsonb(o.registration_status), to_jsonb(n.registration_status)] END),
+            (28, 'sales_stage', CASE WHEN o.sales_stage IS DISTINCT FROM n.sales_stage THEN ARRAY[to_jsonb(o.sales_stage), to_jsonb(n.sales_stage)] END)
+    ) AS d (place, field, pair)
+    WHERE d.pair IS NOT NULL
 )
 INSERT INTO partner_center_referral_changes
     (referral_id, task_id, changed_at, field, before, after)
@@ -74,23 +77,22 @@ SELECT c.referral_id, %(task_id)s, now(), c.field, c.before, c.after
 FROM (
     SELECT referral_id, place, field, before, after FROM difference
     UNION ALL
-    -- Nothing that has a column: the top-level keys that differ.
-    SELECT o.referral_id, 0, 'raw_data',
-        (
-            SELECT jsonb_object_agg(k.key, k.value)
-            FROM jsonb_each(o.raw_data) k
-            WHERE k.value IS DISTINCT FROM n.raw_data -> k.key AND k.key <> 'links'
-        ),
-        (
-            SELECT jsonb_object_agg(k.key, k.value)
-            FROM jsonb_each(n.raw_data) k
-            WHERE k.value IS DISTINCT FROM o.raw_data -> k.key AND k.key <> 'links'
-        )
+    -- Nothing that has a column: the top-level keys that differ. Both sides are taken apart once;
+    -- looking keys up one by one would unpack the whole content for each.
+    SELECT o.referral_id, 0, 'raw_data', raw.before, raw.after
     FROM partner_center_incoming n
     JOIN partner_center_referrals o ON o.referral_id = n.referral_id
-    WHERE o.raw_data <> n.raw_data
-        AND o.content_hash <> n.content_hash
+    CROSS JOIN LATERAL (
+        SELECT
+            jsonb_object_agg(key, b.value) FILTER (WHERE b.value IS NOT NULL) AS before,
+            jsonb_object_agg(key, a.value) FILTER (WHERE a.value IS NOT NULL) AS after
+        FROM jsonb_each(o.raw_data) b
+        FULL JOIN jsonb_each(n.raw_data) a USING (key)
+        WHERE b.value IS DISTINCT FROM a.value AND key <> 'links'
+    ) raw
+    WHERE o.content_hash <> n.content_hash
         AND n.referral_id NOT IN (SELECT referral_id FROM difference)
+        AND num_nonnulls(raw.before, raw.after) > 0
 ) c
 ORDER BY c.referral_id, c.place
 
