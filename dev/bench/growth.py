@@ -32,6 +32,7 @@ def _variant(
 ) -> list[dict[str, Any]]:
     found = []
     stage.set_page_size(page_size)
+    stage.renew()
     with stage.arena("product") as arena:
         truth = Truth.read(stage, arena)
         stage.set_latency(latency_ms)

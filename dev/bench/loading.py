@@ -36,6 +36,7 @@ def measure_loading(
     found: list[Measurement] = []
     with Stage.set(folder, referrals=referrals) as stage:
         for number in range(rounds):
+            stage.renew()
             slow_now = number == 0 and (slow_too or referrals <= SLOW_UP_TO)
             taking_part = [name for name in contenders if slow_now or name not in SLOW]
             if number % 2:

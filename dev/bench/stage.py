@@ -153,21 +153,8 @@ class Stage:
             ServiceError: one of them did not start.
         """
         with Supervisor() as supervisor:
-            small = min(referrals, 1000)
-            simulator = SimulatorProcess.start(
-                supervisor,
-                folder / "simulator",
-                referrals=small,
-                arguments=("--page-size", str(page_size), "--auto-approve-after-s", "0.5"),
-            )
+            simulator = SimulatorProcess.start(supervisor, folder / "simulator", referrals=1)
             client = SimulatorClient(simulator.url, simulator.ca_file, timeout_s=LONGEST_S)
-            if referrals != small:
-                client.reset(referrals)
-                client.entra.behaviour.auto_approve_after_s = 0.5
-            client.behaviour.page_size = page_size
-            # Clients other than ours follow links as they are; the documented form is odd.
-            client.behaviour.next_link_form = "absolute"
-            client.state.render_all()
             azurite = Azurite.start(supervisor, folder / "azurite", in_memory=True)
             stage = cls(
                 supervisor=supervisor,
@@ -178,7 +165,20 @@ class Stage:
                 referrals=referrals,
                 page_size=page_size,
             )
+            stage.renew()
             yield stage
+
+    def renew(self) -> None:
+        """Begin anew with a world in which nothing has changed for a while.
+
+        What one round has changed would lie in the next one's overlap, and be read again.
+        """
+        self.client.reset(self.referrals)
+        self.client.entra.behaviour.auto_approve_after_s = 0.5
+        self.client.behaviour.page_size = self.page_size
+        # Clients other than ours follow links as they are; the documented form is odd.
+        self.client.behaviour.next_link_form = "absolute"
+        self.client.state.render_all()
 
     def set_latency(self, latency_ms: float) -> None:
         """Let every answer take at least so long from now on."""

@@ -245,7 +245,7 @@ def turn_back(pattern: Pattern, turn: int) -> tuple[int, int]:
 
     Whole seconds earlier, so that the fraction digits stay what they were.
     """
-    shift = turn * 37 * TICKS_PER_S
+    shift = turn * (3_600 + 37) * TICKS_PER_S
     return pattern.created - shift, pattern.updated - shift
 
 
