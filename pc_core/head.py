@@ -11,9 +11,10 @@ from datetime import timedelta
 
 from pc_core import events, walk
 from pc_core.errors import BudgetEnded, LinkRefused, OrderRefused
+from pc_core.pages import Page
 from pc_core.ports import HEAD
 from pc_core.progress import OrderVerdict, PendingHead, SyncState
-from pc_core.run import Page, Run, cannot_finish, empty_list, pages_repeat
+from pc_core.run import Run, cannot_finish, empty_list, pages_repeat
 
 _BEFORE_ALL = -(2**62)
 """Ticks before any date: a walk that read the whole list has to have met every stored row."""
@@ -149,7 +150,7 @@ class _HeadWalk:
             if guard.repeats(page.next_link, page.ids):
                 raise pages_repeat()
             if not step.done and page.next_link is not None:
-                ahead = run.fetch_ahead(page.next_link)
+                ahead = run.fetch_ahead(page.next_link, build_rows=True, to_the_end=False)
                 self._save(page, self._place(page.next_link))
                 try:
                     page = ahead.result()

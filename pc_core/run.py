@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -23,12 +22,12 @@ from pc_core.errors import (
     PartnerCenterSyncError,
     RowRefused,
 )
-from pc_core.plan import Origin, PagePlan, Rules, make_plan, prepare_rows
-from pc_core.ports import FetchedPage, Lease, PartnerCenter, Store, Walk
+from pc_core.pages import Page, Pages
+from pc_core.plan import Origin, PagePlan, Rules, make_plan
+from pc_core.ports import Lease, PartnerCenter, Store, Walk
 from pc_core.progress import SweepReason, SyncState, from_ticks, to_ticks
-from pc_core.referral import Malformed, Referral, parse, set_aside
+from pc_core.referral import Malformed, Referral, set_aside
 from pc_core.report import Counts, Report
-from pc_core.row import Row
 
 _DATE_GRAIN = timedelta(seconds=1)
 """A Date header is cut to the second: what it names may be nearly a second past it."""
@@ -36,45 +35,12 @@ _DATE_GRAIN = timedelta(seconds=1)
 _SWITCH_INTERVAL_S = 0.0005
 """How long a busy thread may keep the others from running: a tenth of Python's usual 5 ms.
 
-One thread understands the next page while another hands this one to the database in pieces, and
-after each piece would have to wait so long for its turn."""
+One thread understands the next page while another hands this one to the database, and after each
+statement would have to wait so long for its turn."""
 
 _REFUSED_ROWS_BELIEVED = 10
 """So many odd rows may be on one page; more speak of a fault of ours, and setting a whole page
 aside would make it look like success."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A fetched page, understood.
-
-    Attributes:
-        rows: of its items, where they were built beforehand because most will be written.
-    """
-
-    items: list[Referral | Malformed]
-    next_link: str | None
-    served_at: datetime | None
-    fetched_at: datetime
-    rows: Mapping[str, Row] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids in the page's order; rows without one are left out."""
-        return [item.referral_id for item in self.items if item.referral_id is not None]
-
-    @property
-    def updated(self) -> list[int | None]:
-        """Each item's updatedDateTime, in ticks."""
-        return [item.updated_ticks for item in self.items]
-
-    @property
-    def created(self) -> list[int | None]:
-        """Each item's createdDateTime, in ticks; None for rows set aside."""
-        return [
-            to_ticks(item.created_at) if isinstance(item, Referral) and item.created_at else None
-            for item in self.items
-        ]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,11 +72,17 @@ class Run:
     accept_missing: bool
     full_time_s: float | None
     now: Callable[[], datetime]
-    _ahead: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch-ahead")
-    )
+    _pages: Pages = field(init=False)
     _by_id_asked: int = 0
     _switch_interval_s: float = field(default_factory=sys.getswitchinterval)
+
+    def __post_init__(self) -> None:
+        self._pages = Pages(
+            partner_center=self.partner_center,
+            store=self.store,
+            rules=self.rules,
+            budget=self.budget,
+        )
 
     def __enter__(self) -> Self:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -122,9 +94,8 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ahead.shutdown(wait=True, cancel_futures=True)
+        self._pages.close()
         sys.setswitchinterval(self._switch_interval_s)
-        self.partner_center.close()
 
     @property
     def top(self) -> int | None:
@@ -137,36 +108,23 @@ class Run:
         Raises:
             SignInNeeded: it does not.
         """
-        self.partner_center.first_page(order=None, top=1, budget=self.budget)
+        self._pages.first(order=None, top=1)
 
     def first_page(self, *, order: str | None) -> Page:
         """Fetch the list's first page in the order asked for."""
-        return _understand(
-            self.partner_center.first_page(order=order, top=self.top, budget=self.budget)
-        )
+        return self._pages.first(order=order, top=self.top)
 
     def next_page(self, link: str) -> Page:
         """Fetch the page behind a nextLink."""
-        return _understand(self.partner_center.next_page(link, budget=self.budget))
+        return self._pages.next(link)
 
-    def fetch_ahead(self, link: str) -> Future[Page]:
-        """Begin to fetch a page while the one before it is being saved.
-
-        A sweep that is expected to write most of what it meets has the rows built meanwhile, too:
-        the database is what takes longest then, and should not wait for them.
-        """
-        sweep = self.state.sweep
-        fetch = self._next_page_with_rows if sweep and sweep.drift_ticks is None else self.next_page
-        return self._ahead.submit(copy_context().run, fetch, link)
-
-    def _next_page_with_rows(self, link: str) -> Page:
-        page = self.next_page(link)
-        return replace(page, rows=prepare_rows(page.items, self.rules))
+    def fetch_ahead(self, link: str, *, build_rows: bool, to_the_end: bool) -> Future[Page]:
+        """Begin to fetch a page while the one before it is being saved; see `Pages.ahead`."""
+        return self._pages.ahead(link, build_rows=build_rows, to_the_end=to_the_end)
 
     def ask_by_id(self, referral_id: str) -> Page | None:
         """Fetch one referral; None if Partner Center does not know it (any more)."""
-        fetched = self.partner_center.referral(referral_id, budget=self.budget)
-        return _understand(fetched) if fetched else None
+        return self._pages.by_id(referral_id)
 
     def save_page(
         self,
@@ -201,9 +159,10 @@ class Run:
         )
         items = page.items
         stored = self.store.stored_rows(set(page.ids))
+        prepared = {referral_id: laid.row for referral_id, laid in page.rows.items()}
         refused_rows = 0
         while True:
-            plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=page.rows)
+            plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=prepared)
             if asked_for is not None and asked_for not in plan.erased:
                 plan.seen.add(asked_for)
             report = self.counted(plan.counts, pages=1)
@@ -215,6 +174,7 @@ class Run:
                     report=report,
                     fetched_at=fetched_at,
                     seen_in=seen_in,
+                    laid_out=page.rows,
                 )
             except RowRefused as refused:
                 refused_rows += 1
@@ -356,15 +316,6 @@ class Run:
                 reason=item.reason,
                 field=item.field,
             )
-
-
-def _understand(fetched: FetchedPage) -> Page:
-    return Page(
-        items=[parse(item) for item in fetched.items],
-        next_link=fetched.next_link,
-        served_at=fetched.served_at,
-        fetched_at=fetched.fetched_at,
-    )
 
 
 def without(item: Referral | Malformed, refused: RowRefused) -> Referral | Malformed:

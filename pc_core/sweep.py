@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from pc_core import events, walk
 from pc_core.errors import BudgetEnded, LinkRefused, OperatorNeeded, OrderRefused
+from pc_core.pages import Page
 from pc_core.ports import SWEEP
 from pc_core.progress import Sweep, SyncState
-from pc_core.run import Page, Run, empty_list, pages_repeat
+from pc_core.run import Run, empty_list, pages_repeat
 
 _IDS_AT_A_TIME = 10
 
@@ -62,7 +63,9 @@ def _read_all(run: Run, sweep: Sweep) -> None:
             if page.next_link is None:
                 _save(run, page, replace(place, phase="checking"))
                 return
-            ahead = run.fetch_ahead(page.next_link)
+            ahead = run.fetch_ahead(
+                page.next_link, build_rows=sweep.drift_ticks is None, to_the_end=True
+            )
             _save(run, page, place)
             try:
                 page = ahead.result()
