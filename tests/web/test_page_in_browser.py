@@ -670,6 +670,25 @@ def test_when_the_app_stops_answering_the_page_says_so(
                                                       timeout=15_000)  # fmt: skip
 
 
+def test_what_is_wrong_before_anything_is_shown_is_said_with_what_to_do(
+    open_page: Open, served: Served
+) -> None:
+    page = open_page(language="tr-TR")
+    page.route(
+        "**/partner-center/status",
+        lambda route: route.fulfill(
+            status=500, json={"code": "migration_missing", "detail": "A table is missing."}
+        ),
+    )
+    page.reload()
+    expect(page.locator("#status-words")).to_have_text("Uygulama şu anda yanıt veremiyor")
+    times = page.locator("#status-times")
+    expect(times).to_contain_text("Veritabanının tabloları uygulamadan eski")
+    expect(times.locator("code")).to_have_text("python -m pc_core migrate")
+    page.locator("#to-do summary").click()
+    expect(page.locator("#to-do")).to_contain_text("A table is missing.")
+
+
 def test_a_list_that_fails_alone_can_be_asked_for_again(open_page: Open, filled: Served) -> None:
     page = open_page()
     first_company(page)

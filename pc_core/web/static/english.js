@@ -61,7 +61,7 @@ export default {
   alarm_quarantine: { one: "{count} referral could not be understood", other: "{count} referrals could not be understood" },
   alarm_quarantine_hint: "They are kept in quarantine and tried again on request.",
   alarm_migration_behind: "The database schema is not the one that this version expects",
-  alarm_migration_behind_hint: "Run: python -m pc_core migrate",
+  alarm_migration_behind_hint: "Run: `python -m pc_core migrate`",
 
   sync_completed: "Sync completed", sync_partial: "Sync ended at its time limit; the next run goes on",
   sync_already_running: "Another run is already at work", sync_already_running_hint: "Its progress is shown above. Nothing was started.",

@@ -153,7 +153,7 @@ function worstAlarm() {
 
 function spoken(place, words) {
   // Only news are spoken: the same words again would be read out every few seconds.
-  if (place.textContent !== words) place.textContent = words;
+  if (place.textContent !== words.replaceAll("`", "")) fill(place, prose(words));
 }
 
 function showWords(level) {

@@ -60,7 +60,7 @@ export default {
   alarm_quarantine: "{count} yönlendirme anlaşılamadı",
   alarm_quarantine_hint: "Karantinada duruyorlar; istenince yeniden denenir.",
   alarm_migration_behind: "Veritabanı şeması bu sürümün beklediği şema değil",
-  alarm_migration_behind_hint: "Çalıştırın: python -m pc_core migrate",
+  alarm_migration_behind_hint: "Çalıştırın: `python -m pc_core migrate`",
 
   sync_completed: "Eşitleme tamamlandı", sync_partial: "Eşitleme süre sınırında durdu; sıradaki çalışma devam eder",
   sync_already_running: "Başka bir çalışma sürüyor", sync_already_running_hint: "İlerlemesi yukarıda. Yeni bir şey başlatılmadı.",
