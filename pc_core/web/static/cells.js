@@ -27,9 +27,14 @@ export function typeCount(type, count) {
     element("span", { class: "hidden-text" }, `${name} `), number(count));
 }
 
+// A code that has no words, such as ProjectServices or new_reason, as words of its own language.
+export function readable(code) {
+  return /^\w+$/.test(code) ? code.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2") : code;
+}
+
 // Partner Center's words where we have none for them.
 export function word(group, value) {
-  return has(`${group}_${value}`) ? text(`${group}_${value}`) : value;
+  return has(`${group}_${value}`) ? text(`${group}_${value}`) : readable(value);
 }
 
 export function stateBadge(status) {

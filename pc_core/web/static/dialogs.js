@@ -1,7 +1,7 @@
 // What opens over the page: one referral, one run, sign-in, key, acceptance.
 
 import { call, setKey } from "./api.js";
-import { away, badge, button, canExpire, copyButton, dayCell, daysLeft, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
+import { away, badge, button, canExpire, copyButton, dayCell, daysLeft, money, partnerCenter, readable, sinceCell, stateBadge, word } from "./cells.js";
 import { closeDialog, element, fill, isDialogOpen, openDialog } from "./dom.js";
 import { details as serverWords, failed, trouble } from "./explain.js";
 import { clock, companySize, countryName, dateTime, day, duration, has, number, text, utc } from "./texts.js";
@@ -73,7 +73,7 @@ function requirements(details) {
   const consents = Object.entries(details.consents);
   if (!kinds.length && !consents.length && !details.registrations.length) return element("p", { class: "none" }, text("none"));
   return element("dl", { class: "facts" },
-    kinds.map(([kind, names]) => element("div", {}, element("dt", {}, word("requirement", kind)), element("dd", {}, names.join(", ")))),
+    kinds.map(([kind, names]) => element("div", {}, element("dt", {}, word("requirement", kind)), element("dd", {}, names.map(readable).join(", ")))),
     consents.map(([name, given]) => element("div", {}, element("dt", {}, word("consent", name)), element("dd", {}, text(given ? "yes" : "no")))),
     details.registrations.map((registration) => element("div", {}, element("dt", {}, text("registration")), element("dd", {}, registration.status ? word("registration", registration.status) : "–"))));
 }
