@@ -21,6 +21,7 @@ from dev.simulator import Simulator
 from dev.simulator.faults import Fault
 from pc_core import events, telemetry
 from pc_core.config import Settings
+from pc_core.errors import TryLater
 from pc_core.telemetry import MOST_CALLS, Call, Calls
 from pc_core.wiring import App
 from tests.commands.conftest import app, settings, signed_in
@@ -294,3 +295,21 @@ def test_a_very_long_run_keeps_its_first_calls_and_what_failed() -> None:
     assert len(calls.kept) == 2 * MOST_CALLS
     assert calls.left_out == 10
     assert sum(not kept.is_success for kept in calls.kept) == MOST_CALLS
+
+
+def test_a_call_that_an_error_leaves_has_failed_with_its_code() -> None:
+    calls = Calls()
+
+    with telemetry.recording(calls):
+        with pytest.raises(TryLater), telemetry.calling("SQL", "PostgreSQL", "save a page"):
+            raise TryLater("Busy.", code="database_busy")
+        with pytest.raises(OSError, match="gone"), telemetry.calling("HTTP", "host", "GET /"):
+            raise OSError("gone")
+        with telemetry.calling("HTTP", "host", "GET /") as refused:
+            refused.result, refused.is_success = "503", False
+
+    assert [(call.result, call.is_success) for call in calls.kept] == [
+        ("database_busy", False),
+        ("OSError", False),
+        ("503", False),
+    ]
