@@ -81,6 +81,8 @@ class _HeadWalk:
         self._last_ids: list[str] = []
         self._in_order = True
         self._whole_list = False
+        self._met: dict[str | None, None] = {}
+        self._began_ticks: int | None = None
 
     def read(self) -> bool:
         try:
@@ -138,8 +140,20 @@ class _HeadWalk:
         guard = walk.LoopGuard()
         received = 0
         from_top = page is self._first
+        top = page if from_top else None
         while True:
-            step = walk.head_step(page.updated, last_ticks=self._last_ticks, stop_ticks=stop_ticks)
+            if page is top:
+                self._met.clear()
+                self._began_ticks = walk.began(page.updated, page.served_at)
+                changes = page.updated
+            else:
+                changes = walk.tell_of_order(
+                    [(item.referral_id, item.updated_ticks) for item in page.items],
+                    met=self._met,
+                    began_ticks=self._began_ticks,
+                )
+            step = walk.head_step(changes, last_ticks=self._last_ticks, stop_ticks=stop_ticks)
+            self._meet(page)
             received += len(page.items)
             self._in_order = step.in_order
             self._last_ticks = step.last_ticks
@@ -167,8 +181,14 @@ class _HeadWalk:
                 self._whole_list = not step.done
                 self._save(page, then)
                 return page.next_link
-            page, from_top = run.first_page(order=walk.NEWEST_CHANGE_FIRST), True
+            top = page = run.first_page(order=walk.NEWEST_CHANGE_FIRST)
+            from_top = True
             self._last_ticks, received, guard = None, 0, walk.LoopGuard()
+
+    def _meet(self, page: Page) -> None:
+        self._met |= dict.fromkeys(page.ids)
+        for referral_id in list(self._met)[: -walk.MET_IDS]:
+            del self._met[referral_id]
 
     def _save(self, page: Page, place: PendingHead | None) -> None:
         """Save a page; while the walk goes on, with its place and the ids that it has met."""

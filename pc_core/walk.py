@@ -5,7 +5,7 @@ Pure: page dates and ids in, verdicts out. `head` and `sweep` act on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -66,6 +66,47 @@ def head_step(
         last_ticks = ticks if last_ticks is None else min(last_ticks, ticks)
     reached = last_ticks is not None and stop_ticks is not None and last_ticks < stop_ticks
     return HeadStep(in_order=in_order, done=stop_ticks is None or reached, last_ticks=last_ticks)
+
+
+MET_IDS = 5_000
+"""So many ids a head remembers; what moved down by more rows between two pages is unexplained."""
+
+
+def tell_of_order(
+    rows: Sequence[tuple[str | None, int | None]],
+    *,
+    met: Container[str | None],
+    began_ticks: int | None,
+) -> list[int | None]:
+    """The changes on a page by which its order is to be judged.
+
+    Pages count rows from the list's top. A row that changes between two pages moves there, and all
+    above its old place move down: the next page begins with rows that were met before, or, where
+    more rows changed than a page has, with some that have changed since. Neither is a lie.
+
+    Args:
+        rows: id and updatedDateTime in ticks of each item, in the page's order.
+        met: ids on earlier pages of this walk.
+        began_ticks: what is newer has changed since the walk's first page was served; None: the
+            server told no time, and then no row is known to have changed since.
+    """
+    return [
+        ticks
+        for referral_id, ticks in rows
+        if referral_id not in met and (ticks is None or began_ticks is None or ticks <= began_ticks)
+    ]
+
+
+def began(updated: Sequence[int | None], served_at: datetime | None) -> int | None:
+    """What a change has to be newer than, to have been made after this first page was served.
+
+    Newer than the server's clock then, and than all that the page shows: where only one of them is
+    wrong, no row is excused that it should have shown.
+    """
+    dated = [ticks for ticks in updated if ticks is not None]
+    if not dated or served_at is None:
+        return None
+    return max(to_ticks(served_at), *dated)
 
 
 def newest_change(updated: Sequence[int | None], served_at: datetime | None) -> int | None:

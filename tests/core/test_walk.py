@@ -47,6 +47,76 @@ def test_an_order_is_kept_exactly_when_no_change_is_newer_than_one_before(
     assert step.in_order == (dated == sorted(dated, reverse=True))
 
 
+class Changing:
+    """A list in the order of change, whose rows change between two pages of it."""
+
+    def __init__(self, rows: int) -> None:
+        self.now = rows
+        self.changed = {f"r-{number}": number for number in range(rows)}
+
+    def change(self, one: str) -> None:
+        self.now += 1
+        self.changed[one] = self.now
+
+    def page(self, offset: int, size: int) -> list[tuple[str | None, int | None]]:
+        rows = sorted(self.changed.items(), key=lambda row: -row[1])
+        return [(one, ticks) for one, ticks in rows[offset : offset + size]]
+
+
+@given(st.data(), st.integers(1, 5), st.integers(0, 30))
+def test_rows_that_change_between_two_pages_do_not_look_like_a_broken_order(
+    data: st.DataObject, size: int, rows: int
+) -> None:
+    world = Changing(rows)
+    stop_ticks = data.draw(st.integers(0, rows))
+    due = {one for one, ticks in world.changed.items() if ticks >= stop_ticks}
+    met: set[str | None] = set()
+    offset, last_ticks, began_ticks = 0, None, None
+    while page := world.page(offset, size):
+        ticks = [row[1] for row in page]
+        if offset == 0:
+            began_ticks = max(world.now, *(one for one in ticks if one is not None))
+        else:
+            ticks = walk.tell_of_order(page, met=met, began_ticks=began_ticks)
+        step = walk.head_step(ticks, last_ticks=last_ticks, stop_ticks=stop_ticks)
+        assert step.in_order
+        last_ticks = step.last_ticks
+        met |= {row[0] for row in page}
+        if step.done:
+            break
+        offset += size
+        for one in data.draw(st.lists(st.sampled_from(sorted(world.changed)), max_size=2 * size)):
+            world.change(one)
+            # It is at the top now, and the next walk's.
+            due.discard(one)
+        if offset > 40 * (rows + 1):
+            break
+
+    assert due <= met
+
+
+@given(st.lists(st.integers(0, 1000)), st.integers(0, 1000))
+def test_a_row_is_excused_only_if_it_was_met_or_has_changed_since(
+    ticks: list[int], began_ticks: int
+) -> None:
+    rows: list[tuple[str | None, int | None]] = [(f"r-{n}", one) for n, one in enumerate(ticks)]
+
+    told = walk.tell_of_order(rows, met={"r-0"}, began_ticks=began_ticks)
+    without_a_clock = walk.tell_of_order(rows, met=(), began_ticks=None)
+
+    assert told == [one for one in ticks[1:] if one <= began_ticks]
+    assert without_a_clock == ticks
+
+
+def test_what_has_changed_since_is_newer_than_the_clock_and_than_the_first_page() -> None:
+    served_at = from_ticks(to_ticks(NOW))
+
+    assert walk.began([5, None], served_at) == to_ticks(NOW)
+    assert walk.began([to_ticks(NOW) + 7, None], served_at) == to_ticks(NOW) + 7
+    assert walk.began([None], served_at) is None
+    assert walk.began([5], None) is None
+
+
 def test_an_order_broken_between_two_pages_is_noticed() -> None:
     first = walk.head_step([9, 7], last_ticks=None, stop_ticks=1)
 

@@ -386,3 +386,31 @@ def test_a_moment_noted_by_a_clock_that_was_years_ahead_is_not_waited_for(
     trial.simulator.clear_requests()
     assert trial.run().state == "completed"
     assert "updatedDateTime" in trial.list_queries()[0], "the order is asked for again"
+
+
+@pytest.mark.parametrize("changes", [1, 2, 9, 10, 11, 25])
+@pytest.mark.parametrize("after", [1, 3])
+def test_rows_that_change_while_the_list_is_read_are_no_broken_order(
+    make_trial: Make, changes: int, after: int
+) -> None:
+    """They move to the top, and what was above them moves down to the next page."""
+    trial = make_trial(60)
+    trial.heal()
+    trial.recover()
+    world = trial.simulator.state
+    ids = world.ids()[:45]
+    for one in ids:
+        world.change(one, details={"notes": "changed"})
+    world.after_request(
+        after, lambda: [world.change(one, details={"notes": "again"}) for one in ids[:changes]]
+    )
+    trial.note_admitted()
+    trial.simulator.clear_requests()
+
+    report = trial.run()
+
+    assert report.state == "completed", report.failure
+    assert trial.store.load_state().order_verdict == "proven"
+    assert trial.list_requests() <= 8, "no sweep"
+    trial.recover()
+    assert_healthy(trial)
