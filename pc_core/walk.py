@@ -186,9 +186,11 @@ class LoopGuard:
             return False
         here = tuple(ids)
         self._empty_in_a_row = 0 if here else self._empty_in_a_row + 1
-        if self._empty_in_a_row > EMPTY_PAGES_IN_A_ROW:
-            return True
-        if self._steps and here and here == self._ids:
+        if not here:
+            # Not a step: in a cycle of full and empty pages, every mark could lie on an empty one.
+            too_many = self._empty_in_a_row > EMPTY_PAGES_IN_A_ROW
+            return too_many or (self._steps > 0 and link == self._link)
+        if self._steps and here == self._ids:
             self._same_pages += 1
         if self._same_pages >= SAME_PAGES or (self._steps and link == self._link):
             return True

@@ -202,6 +202,16 @@ def test_any_cycle_of_links_is_noticed(cycle: int, lead_in: int) -> None:
         assert steps <= 4 * (cycle + lead_in) + 4
 
 
+@pytest.mark.parametrize("empty_between", [1, 2, 3, 7])
+def test_the_same_page_with_empty_ones_between_is_a_loop(empty_between: int) -> None:
+    guard = walk.LoopGuard()
+    pages = [["a", "b"], *([[]] * empty_between)]
+
+    found = [guard.repeats(f"link-{n}", pages[n % len(pages)]) for n in range(100)]
+
+    assert any(found[: 10 * len(pages)])
+
+
 @given(st.integers(1, 500))
 def test_a_walk_whose_links_all_differ_is_no_loop(pages: int) -> None:
     guard = walk.LoopGuard()
