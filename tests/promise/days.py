@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from pc_core.errors import LeaseLost
 from pc_core.store import Database, PostgresStore
 from tests.promise.trials import Trial
 from tests.sync.harness import admits, meaning
@@ -47,6 +49,7 @@ class MortalStore:
         self._left = calls
         self._does_the_last = does_the_last
         self._dead = False
+        self._thread = threading.current_thread()
 
     def within(self, remaining_s: Callable[[], float]) -> MortalStore:
         """The real store waits no longer than that; its process dies as before."""
@@ -57,6 +60,9 @@ class MortalStore:
         call: Callable[..., Any] = getattr(self._store, name)
 
         def mortal(*arguments: Any, **named: Any) -> Any:
+            if threading.current_thread() is not self._thread and (self._dead or self._left <= 1):
+                # A thread beside the run ends with its process, and without a word.
+                raise LeaseLost("the process is gone")
             if self._dead:
                 raise Killed
             self._left -= 1

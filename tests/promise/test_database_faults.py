@@ -31,11 +31,11 @@ TABLES = (
 )
 FAILURES: dict[str, tuple[LiteralString, set[str]]] = {
     "connection lost": (
-        "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1);",
+        "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(30);",
         {"database_unavailable"},
     ),
     "statement timeout": (
-        "PERFORM pg_cancel_backend(pg_backend_pid()); PERFORM pg_sleep(1);",
+        "PERFORM pg_cancel_backend(pg_backend_pid()); PERFORM pg_sleep(30);",
         {"statement_timeout"},
     ),
     "disk full": (
