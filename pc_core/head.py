@@ -162,6 +162,8 @@ class _HeadWalk:
                 run.save_page(page, state=run.state)
                 return None
             if guard.repeats(page.next_link, page.ids):
+                # The link leads past rows that the circles have stood in front of.
+                run.save_state(replace(run.state, head=self._place(None)))
                 raise pages_repeat()
             if not step.done and page.next_link is not None:
                 ahead = run.fetch_ahead(page.next_link, build_rows=True, to_the_end=False)

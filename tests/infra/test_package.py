@@ -13,12 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
-import function_app
 from dev.simulator import Simulator
 from pc_core.wiring import App
 from tests.commands.conftest import app, settings, signed_in
 from tests.infra.conftest import CLONE
 from tests.infra.windows import load
+from tests.registered import FUNCTIONS
 
 __all__ = ["app", "settings", "signed_in"]
 
@@ -141,13 +141,11 @@ def hosted(
 def test_the_worker_library_hosts_the_package_alone(
     hosted: dict[str, Any], unpacked: Path, settings: dict[str, str]
 ) -> None:
-    registered = {each.get_function_name() for each in function_app.app.get_functions()}
-
     assert hosted["outside"] == []
     assert not [
         each for each in hosted["path"] if "-packages" in each and str(unpacked) not in each
     ]
-    assert set(hosted["functions"]) == registered
+    assert set(hosted["functions"]) == FUNCTIONS.keys()
     assert hosted["health"][0] == "200"
     assert hosted["health"][1]["partner_center_enabled"] is True
     assert hosted["heavy_at_health"] == []

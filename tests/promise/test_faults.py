@@ -398,3 +398,18 @@ def test_two_troubles_at_once_lose_nothing_either(
         trial.heal()
         trial.recover()
         assert_healthy(trial)
+
+
+def test_a_place_that_was_reached_in_circles_is_not_gone_on_from(trial: Trial) -> None:
+    # Past the second of the changes, as a real clock mostly is: the next head's fresh part ends on
+    # its first page then.
+    time.sleep(1.1)
+    trial.simulator.behaviour.page_equal_always = True
+
+    report = trial.run()
+
+    assert report.failure is not None
+    assert report.failure.code == "pages_repeat"
+    trial.heal()
+    trial.recover()
+    assert_healthy(trial)

@@ -15,12 +15,9 @@ from pc_core.config import Settings
 from pc_core.errors import FixSetting
 from pc_core.web import openapi, page
 from pc_core.web.exchange import Route
+from tests.registered import FUNCTIONS
 
 ROOT = Path(function_app.__file__).parent
-
-
-# The app may be asked once only, as the worker does.
-FUNCTIONS = {str(one.get_function_name()): one for one in function_app.app.get_functions()}
 
 
 def bindings() -> dict[str, dict[str, Any]]:
