@@ -8,16 +8,22 @@ the network nor the database waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pc_core.budget import Budget
 from pc_core.plan import Rules, prepare_rows
-from pc_core.ports import FetchedPage, LaidOut, PartnerCenter, Store
+from pc_core.ports import FetchedPage, PartnerCenter
 from pc_core.progress import to_ticks
 from pc_core.referral import Malformed, Referral, parse
+from pc_core.row import Row
+
+_HEAD_START_S = 0.01
+"""How long reading a page waits for the request after it: two threads that read at the same time
+hinder each other more than they gain, and an answer that comes sooner than this is read faster
+alone. Behind any real latency it costs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Page:
     next_link: str | None
     served_at: datetime | None
     fetched_at: datetime
-    rows: Mapping[str, LaidOut] = field(default_factory=dict)
+    rows: Mapping[str, Row] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -62,7 +68,6 @@ class Pages:
     """What a run reads. Every call raises what `ports.PartnerCenter` raises."""
 
     partner_center: PartnerCenter
-    store: Store
     rules: Rules
     budget: Budget
     _requests: ThreadPoolExecutor = field(default_factory=lambda: _thread("partner-center"))
@@ -107,11 +112,13 @@ class Pages:
         def make_ready() -> Page:
             fetched = asked.result()
             if to_the_end and fetched.next_link is not None:
-                self._asked = fetched.next_link, self._request_next(fetched.next_link)
+                following = self._request_next(fetched.next_link)
+                self._asked = fetched.next_link, following
+                wait([following], timeout=_HEAD_START_S)
             page = _understand(fetched)
             if not build_rows:
                 return page
-            return replace(page, rows=self.store.lay_out(prepare_rows(page.items, self.rules)))
+            return replace(page, rows=prepare_rows(page.items, self.rules))
 
         return self._ahead.submit(copy_context().run, make_ready)
 

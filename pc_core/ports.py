@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from pc_core.account import Account, SignInStatus
 from pc_core.budget import Budget
@@ -14,12 +13,10 @@ from pc_core.erasure import ErasureCount, Tombstones
 from pc_core.plan import PagePlan, StoredRow
 from pc_core.progress import SyncState
 from pc_core.report import Report
-from pc_core.row import Row
 
 Walk = Literal["head", "sweep"]
 HEAD: tuple[Walk, ...] = ("head",)
 SWEEP: tuple[Walk, ...] = ("sweep",)
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +121,6 @@ class Lease:
     fence: int
 
 
-class LaidOut(NamedTuple):
-    """A row, and the line that the store will write for it."""
-
-    row: Row
-    line: bytes
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """The lease is somebody else's: the run that has it, and until when."""
@@ -231,12 +221,6 @@ class Store(Protocol):
     def stored_rows(self, ids: Collection[str]) -> dict[str, StoredRow]:
         """What is stored of these referrals, by referral_id."""
 
-    def lay_out(self, rows: Mapping[str, Row]) -> dict[str, LaidOut]:
-        """Rows by id, with the form in which they will be written; touches no database.
-
-        May be called in another thread while a page is being saved.
-        """
-
     def save_page(
         self,
         lease: Lease,
@@ -246,16 +230,12 @@ class Store(Protocol):
         report: Report,
         fetched_at: datetime,
         seen_in: Collection[Walk] = (),
-        laid_out: Mapping[str, LaidOut] = NOTHING,
     ) -> None:
         """Apply a page in one transaction.
 
         Rows, history, quarantine (new entries, and those that `understood` closes), seen ids of
         the walks named, run progress and state commit together or not at all. What is stored of
         referrals in `erased` is removed, and their tombstones written.
-
-        Args:
-            laid_out: what `lay_out` made of the plan's rows beforehand, if it did.
 
         Raises:
             RowRefused: the database refuses one row; nothing was written.

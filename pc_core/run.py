@@ -35,8 +35,8 @@ _DATE_GRAIN = timedelta(seconds=1)
 _SWITCH_INTERVAL_S = 0.0005
 """How long a busy thread may keep the others from running: a tenth of Python's usual 5 ms.
 
-One thread understands the next page while another hands this one to the database, and after each
-statement would have to wait so long for its turn."""
+One thread understands the next page while another hands this one to the database in pieces, and
+after each piece would have to wait so long for its turn."""
 
 _REFUSED_ROWS_BELIEVED = 10
 """So many odd rows may be on one page; more speak of a fault of ours, and setting a whole page
@@ -79,7 +79,6 @@ class Run:
     def __post_init__(self) -> None:
         self._pages = Pages(
             partner_center=self.partner_center,
-            store=self.store,
             rules=self.rules,
             budget=self.budget,
         )
@@ -159,10 +158,9 @@ class Run:
         )
         items = page.items
         stored = self.store.stored_rows(set(page.ids))
-        prepared = {referral_id: laid.row for referral_id, laid in page.rows.items()}
         refused_rows = 0
         while True:
-            plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=prepared)
+            plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=page.rows)
             if asked_for is not None and asked_for not in plan.erased:
                 plan.seen.add(asked_for)
             report = self.counted(plan.counts, pages=1)
@@ -174,7 +172,6 @@ class Run:
                     report=report,
                     fetched_at=fetched_at,
                     seen_in=seen_in,
-                    laid_out=page.rows,
                 )
             except RowRefused as refused:
                 refused_rows += 1

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import msgspec
 
 from pc_core.errors import RowRefused
 from pc_core.plan import PagePlan, StoredRow
-from pc_core.ports import LaidOut, Lease, Walk
+from pc_core.ports import Lease, Walk
 from pc_core.progress import SyncState
 from pc_core.referral import Malformed
 from pc_core.report import Report
-from pc_core.row import Row
-from pc_core.store import erasure, layout, runs, state
+from pc_core.row import COLUMNS, Row, fold
+from pc_core.store import erasure, runs, state
 from pc_core.store import lease as leases
 from pc_core.store.batch import Batch
 from pc_core.store.faults import is_data_error
-from pc_core.store.layout import COLUMN_LIST
 from pc_core.store.pool import Database
 from pc_core.store.statements import load_statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.adapt import Dumper
 
 _SQL = load_statements("referrals")
 _QUARANTINE = load_statements("quarantine")
 _SEEN = load_statements("seen")
 _LIMITS = load_statements("limits")
 
-_COPY_NEW: Final = (
-    f"COPY partner_center_referrals ({COLUMN_LIST}, first_seen_at) FROM STDIN".encode()
+_COLUMN_LIST: Final = ", ".join(
+    ["search_words" if name == "search_text" else name for name in COLUMNS] + ["company_sort"]
 )
-_COPY_INCOMING: Final = f"COPY partner_center_incoming ({COLUMN_LIST}) FROM STDIN".encode()
+_COPY_NEW: Final = (
+    f"COPY partner_center_referrals ({_COLUMN_LIST}, first_seen_at) FROM STDIN".encode()
+)
+_COPY_INCOMING: Final = f"COPY partner_center_incoming ({_COLUMN_LIST}) FROM STDIN".encode()
+
+_ALL: Final = attrgetter(*COLUMNS)
+_SEARCH_PLACE: Final = COLUMNS.index("search_text")
+_HASH_PLACE: Final = COLUMNS.index("content_hash")
+
+_WORD: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\w{1,100}")
+_MAX_WORDS: Final = 500
+_MAX_SORT_CHARS: Final = 200
+"""A tsvector's word ends at 2,046 bytes, an index entry at 2,704: both stay well below."""
+
+
+def split_words(folded: str) -> list[str]:
+    """The words of a folded text, as they are indexed and searched; GUIDs stay whole."""
+    return _WORD.findall(folded)[:_MAX_WORDS]
 
 
 def stored_rows(database: Database, ids: Collection[str]) -> dict[str, StoredRow]:
@@ -64,7 +84,6 @@ class PageWrite:
 
     Attributes:
         seen_in: walks that note the plan's ids as seen.
-        laid_out: rows whose lines for COPY were made beforehand.
         close_understood: whether the plan's understood ids close their open quarantine entries.
         settled, removed, reasons: of a replay, see `Store.settle_quarantine`.
     """
@@ -74,7 +93,6 @@ class PageWrite:
     report: Report
     fetched_at: datetime
     seen_in: Collection[Walk] = ()
-    laid_out: Mapping[str, LaidOut] = field(default_factory=dict)
     close_understood: bool = True
     settled: Sequence[tuple[int, str]] = ()
     removed: Collection[int] = ()
@@ -126,12 +144,12 @@ def _write(connection: Connection[Any], lease: Lease, page: PageWrite, *, surpri
         batch.add(_SQL["incoming"])
     leases.check(lease, batch.send()[0])
     if incoming:
-        _copy(connection, _COPY_INCOMING, _lines(incoming, page.laid_out, b"\n"))
+        _copy(connection, _COPY_INCOMING, map(_values, incoming))
     if plan.inserts and not surprised:
         _copy(
             connection,
             _COPY_NEW,
-            _lines(plan.inserts.values(), page.laid_out, _first_seen(page.fetched_at)),
+            ((*_values(row), page.fetched_at) for row in plan.inserts.values()),
         )
     task = {"task_id": page.report.task_id}
     if surprised:
@@ -200,26 +218,34 @@ def _storable(text: str | None) -> str | None:
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def lay_out(rows: Mapping[str, Row]) -> dict[str, LaidOut]:
-    """Rows by id, with their lines for COPY."""
-    return {referral_id: LaidOut(row, layout.lay_out(row)) for referral_id, row in rows.items()}
+def _values(row: Row) -> tuple[Any, ...]:
+    values = list(_ALL(row))
+    values[_HASH_PLACE] = "\\x" + row.content_hash.hex()
+    values[_SEARCH_PLACE] = " ".join(split_words(values[_SEARCH_PLACE]))
+    company = row.company_name
+    values.append(None if company is None else fold(company)[:_MAX_SORT_CHARS])
+    return tuple(values)
 
 
-def _lines(rows: Iterable[Row], laid_out: Mapping[str, LaidOut], end: bytes) -> Iterator[bytes]:
-    for row in rows:
-        ready = laid_out.get(row.referral_id)
-        # The plan may have changed a row since, or found the same referral twice on the page.
-        line = ready.line if ready is not None and ready.row is row else layout.lay_out(row)
-        yield line + end
+def _copy(connection: Connection[Any], statement: bytes, rows: Iterable[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.adapters.register_dumper(bytes, _json_dumper())
+        with cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
-def _copy(connection: Connection[Any], statement: bytes, lines: Iterable[bytes]) -> None:
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(b"".join(lines))
+@cache
+def _json_dumper() -> type[Dumper]:
+    from psycopg.adapt import Dumper
 
+    class JsonDumper(Dumper):
+        """Bytes that are JSON in UTF-8 already, as they are."""
 
-def _first_seen(fetched_at: datetime) -> bytes:
-    return b"\t" + layout.field(fetched_at) + b"\n"
+        def dump(self, obj: bytes) -> bytes:
+            return obj
+
+    return JsonDumper
 
 
 def _find_culprit(connection: Connection[Any], page: PageWrite) -> str | None:
@@ -249,10 +275,9 @@ def _search(rows: Sequence[Row], refused: Callable[[Sequence[Row]], bool]) -> st
 def _are_refused(
     connection: Connection[Any], rows: Sequence[Row], aliases: Mapping[str, str]
 ) -> bool:
-    end = _first_seen(datetime.now(UTC))
+    now = datetime.now(UTC)
     tried = (
-        layout.lay_out(row, referral_id=aliases.get(row.referral_id, row.referral_id)) + end
-        for row in rows
+        (aliases.get(row.referral_id, row.referral_id), *_values(row)[1:], now) for row in rows
     )
     try:
         with connection.transaction(force_rollback=True):

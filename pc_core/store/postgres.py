@@ -8,10 +8,9 @@ from datetime import datetime
 from pc_core.account import SignInStatus
 from pc_core.erasure import ErasureCount, Tombstones
 from pc_core.plan import PagePlan, StoredRow
-from pc_core.ports import NOTHING, Held, LaidOut, Lease, QuarantineEntry, Unseen, Walk
+from pc_core.ports import Held, Lease, QuarantineEntry, Unseen, Walk
 from pc_core.progress import SyncState
 from pc_core.report import Report
-from pc_core.row import Row
 from pc_core.store import earlier, erasure, pages, purge, quarantine, walks
 from pc_core.store import lease as leases
 from pc_core.store import state as states
@@ -59,10 +58,6 @@ class PostgresStore:
         with translated("read the stored referrals"):
             return pages.stored_rows(self._database, ids)
 
-    def lay_out(self, rows: Mapping[str, Row]) -> dict[str, LaidOut]:
-        """Rows by id, with the form in which they will be written."""
-        return pages.lay_out(rows)
-
     def save_page(
         self,
         lease: Lease,
@@ -72,7 +67,6 @@ class PostgresStore:
         report: Report,
         fetched_at: datetime,
         seen_in: Collection[Walk] = (),
-        laid_out: Mapping[str, LaidOut] = NOTHING,
     ) -> None:
         """Apply a page in one transaction."""
         with translated("save a page"):
@@ -85,7 +79,6 @@ class PostgresStore:
                     report=report,
                     fetched_at=fetched_at,
                     seen_in=seen_in,
-                    laid_out=laid_out,
                 ),
             )
 

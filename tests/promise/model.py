@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,18 +26,7 @@ from pc_core.budget import Budget
 from pc_core.erasure import Tombstones
 from pc_core.errors import BudgetEnded, LeaseLost, LinkRefused
 from pc_core.plan import PagePlan, Rules, StoredRow
-from pc_core.ports import (
-    NOTHING,
-    FetchedPage,
-    Held,
-    LaidOut,
-    Lease,
-    PartnerCenter,
-    Store,
-    Token,
-    Unseen,
-    Walk,
-)
+from pc_core.ports import FetchedPage, Held, Lease, PartnerCenter, Store, Token, Unseen, Walk
 from pc_core.progress import SyncState, to_ticks
 from pc_core.report import Report, RunState
 from pc_core.row import Row
@@ -327,9 +316,6 @@ class _Player:
     def stored_rows(self, ids: Collection[str]) -> dict[str, StoredRow]:
         return dict(self.ask(Read("stored", tuple(sorted(ids)))))
 
-    def lay_out(self, rows: Mapping[str, Row]) -> dict[str, LaidOut]:
-        return {referral_id: LaidOut(row, b"") for referral_id, row in rows.items()}
-
     def save_page(
         self,
         lease: Lease,
@@ -339,7 +325,6 @@ class _Player:
         report: Report,
         fetched_at: datetime,
         seen_in: Collection[Walk] = (),
-        laid_out: Mapping[str, LaidOut] = NOTHING,
     ) -> None:
         rows = [(True, _content(row)) for row in plan.inserts.values()]
         rows += [(False, _content(row)) for row in plan.updates.values()]

@@ -11,7 +11,7 @@ from pc_core.errors import RowRefused
 from pc_core.referral import Malformed, Referral, parse
 from pc_core.row import COLUMNS, build_row
 from pc_core.store import PostgresStore
-from pc_core.store.layout import split_words
+from pc_core.store.pages import split_words
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
 type Connection = psycopg.Connection[Any]
