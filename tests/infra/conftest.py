@@ -1,6 +1,7 @@
 """The cloud's commands as real programs on the PATH, and the scripts that use them."""
 
 import json
+import logging
 import os
 import ssl
 import stat
@@ -17,6 +18,7 @@ import pytest
 
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
+from pc_core import events
 from tests.infra.tls_proxy import in_front_of
 
 CLONE = Path(__file__).parents[2]
@@ -216,3 +218,25 @@ def each_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 type Script = Callable[..., Done]
+
+
+class Listener(logging.Handler):
+    """Keeps the app's lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(record.getMessage()))
+
+
+@pytest.fixture
+def lines() -> Iterator[list[dict[str, Any]]]:
+    heard = Listener()
+    events.logger.addHandler(heard)
+    level = events.logger.level
+    events.logger.setLevel(logging.INFO)
+    yield heard.lines
+    events.logger.setLevel(level)
+    events.logger.removeHandler(heard)

@@ -5,14 +5,12 @@ be had. The vault is one that we play ourselves, over TLS, behind the real SDK.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pc_core import events
 from pc_core.config import Settings
 from pc_core.web import run_routes
 from pc_core.web.door import answer_request
@@ -23,28 +21,6 @@ from tests.adapters.test_key_vault import Vault, clock, connect, vault
 __all__ = ["clock", "vault"]
 
 KEY = "the-operators-own-key"
-
-
-class Listener(logging.Handler):
-    """Keeps the app's lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(record.getMessage()))
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    heard = Listener()
-    events.logger.addHandler(heard)
-    level = events.logger.level
-    events.logger.setLevel(logging.INFO)
-    yield heard.lines
-    events.logger.setLevel(level)
-    events.logger.removeHandler(heard)
 
 
 @pytest.fixture

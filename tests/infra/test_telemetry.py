@@ -6,7 +6,6 @@ The ingestion endpoint is a stand-in with TLS; the identity's token is had by Mi
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ import trustme
 
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
-from pc_core import events, telemetry
+from pc_core import telemetry
 from pc_core.config import Settings
 from pc_core.errors import TryLater
 from pc_core.telemetry import MOST_CALLS, Call, Calls
@@ -33,28 +32,6 @@ __all__ = ["app", "identity", "settings", "signed_in"]
 OPERATION = "0af7651916cd43dd8448eb211c80319c"
 INVOCATION = "b7ad6b7169203331"
 TRACE_PARENT = f"00-{OPERATION}-{INVOCATION}-01"
-
-
-class Listener(logging.Handler):
-    """Keeps the app's lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(record.getMessage()))
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    heard = Listener()
-    events.logger.addHandler(heard)
-    level = events.logger.level
-    events.logger.setLevel(logging.INFO)
-    yield heard.lines
-    events.logger.setLevel(level)
-    events.logger.removeHandler(heard)
 
 
 @pytest.fixture
