@@ -1,20 +1,20 @@
 """Pages of Partner Center's list, understood; while one is being saved, the next is made ready.
 
 Requests are made one at a time, in a thread of their own, because the API counts them by account.
-What follows a request (reading the JSON, building rows) is done in a second thread, so that neither
-the network nor the database waits for it.
+What follows a request (reading the JSON, building rows, looking up what is stored) is done in a
+second thread, so that neither the network nor the writing waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pc_core.budget import Budget
-from pc_core.plan import Rules, prepare_rows
+from pc_core.plan import Rules, StoredRow, prepare_rows
 from pc_core.ports import FetchedPage, PartnerCenter
 from pc_core.progress import to_ticks
 from pc_core.referral import Malformed, Referral, parse
@@ -32,6 +32,8 @@ class Page:
 
     Attributes:
         rows: of its items, where they were built beforehand because most will be written.
+        stored: what the database held of its items while the page before it was being saved; None
+            where nobody has looked.
     """
 
     items: list[Referral | Malformed]
@@ -39,6 +41,7 @@ class Page:
     served_at: datetime | None
     fetched_at: datetime
     rows: Mapping[str, Row] = field(default_factory=dict)
+    stored: Mapping[str, StoredRow] | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -65,9 +68,14 @@ def _thread(name: str) -> ThreadPoolExecutor:
 
 @dataclass(slots=True, kw_only=True)
 class Pages:
-    """What a run reads. Every call raises what `ports.PartnerCenter` raises."""
+    """What a run reads. Every call raises what `ports.PartnerCenter` raises.
+
+    Attributes:
+        stored_rows: looks up what is stored of these ids, from whichever thread.
+    """
 
     partner_center: PartnerCenter
+    stored_rows: Callable[[Collection[str]], Mapping[str, StoredRow]]
     rules: Rules
     budget: Budget
     _requests: ThreadPoolExecutor = field(default_factory=lambda: _thread("partner-center"))
@@ -116,9 +124,11 @@ class Pages:
                 self._asked = fetched.next_link, following
                 wait([following], timeout=_HEAD_START_S)
             page = _understand(fetched)
-            if not build_rows:
-                return page
-            return replace(page, rows=prepare_rows(page.items, self.rules))
+            return replace(
+                page,
+                rows=prepare_rows(page.items, self.rules) if build_rows else {},
+                stored=self.stored_rows(set(page.ids)),
+            )
 
         return self._ahead.submit(copy_context().run, make_ready)
 

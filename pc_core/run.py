@@ -73,12 +73,14 @@ class Run:
     full_time_s: float | None
     now: Callable[[], datetime]
     _pages: Pages = field(init=False)
+    _just_saved: frozenset[str] = frozenset()
     _by_id_asked: int = 0
     _switch_interval_s: float = field(default_factory=sys.getswitchinterval)
 
     def __post_init__(self) -> None:
         self._pages = Pages(
             partner_center=self.partner_center,
+            stored_rows=self.store.stored_rows,
             rules=self.rules,
             budget=self.budget,
         )
@@ -157,7 +159,11 @@ class Run:
             backfill=backfill,
         )
         items = page.items
-        stored = self.store.stored_rows(set(page.ids))
+        ids = frozenset(page.ids)
+        stored = page.stored
+        if stored is None or not ids.isdisjoint(self._just_saved):
+            # Nobody has looked, or while the page before was still writing the same referrals.
+            stored = self.store.stored_rows(ids)
         refused_rows = 0
         while True:
             plan = make_plan(items, stored, rules=self.rules, origin=origin, prepared=page.rows)
@@ -180,6 +186,7 @@ class Run:
                 items = [without(item, refused) for item in items]
             else:
                 break
+        self._just_saved = ids
         self.saved(state, report, plan)
         self._say(plan)
 

@@ -412,5 +412,11 @@ def test_rows_that_change_while_the_list_is_read_are_no_broken_order(
     assert report.state == "completed", report.failure
     assert trial.store.load_state().order_verdict == "proven"
     assert trial.list_requests() <= 8, "no sweep"
+    [written] = trial.query(
+        "SELECT count(DISTINCT (referral_id, changed_at)) AS updates"
+        " FROM partner_center_referral_changes WHERE task_id = %s",
+        report.task_id,
+    )
+    assert report.counts.updated == written["updates"], "what moves to the next page is no change"
     trial.recover()
     assert_healthy(trial)
