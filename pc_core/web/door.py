@@ -90,9 +90,7 @@ def answer_request(request: Request, route: Route, open_app: Callable[[], App]) 
             invocation_id=request.invocation_id,
         )
         if caller.role is Role.NONE and route.who is not Role.NONE:
-            return respond.problem(
-                500, "not_ready", "The app cannot tell yet who may read; its log says why."
-            )
+            return respond.not_ready(error)
         return respond.from_error(error)
     except Exception:  # noqa: BLE001 - the last net: the caller gets a problem, the log the rest
         events.emit(

@@ -97,7 +97,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "403": "The role is missing, or access is not set up",
         "421": "Not a name of this app",
         "500": "A setting is wrong, or an unforeseen error",
-        "503": "The database or the storage is out of reach; Retry-After says when to try again",
+        "503": "Database, storage or vault is out of reach; Retry-After says when to try again",
     }
     if route.method == "POST":
         usual |= {"413": "The body is too large", "415": "The body is not JSON"}

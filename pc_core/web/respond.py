@@ -218,6 +218,13 @@ def from_error(
     )
 
 
+def not_ready(error: PartnerCenterSyncError) -> Answer:
+    """The same to somebody of whom nothing is known yet: no word of what it is about."""
+    status, retry_after_s = _status_of(error)
+    detail = "The app cannot tell yet who may read; its log says why."
+    return problem(status, "not_ready", detail, headers=_retry_header(retry_after_s))
+
+
 def from_bug() -> Answer:
     """An exception that nobody foresaw; its traceback is in the log, not here."""
     detail = "An unforeseen error; the app's log has its traceback."

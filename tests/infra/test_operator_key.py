@@ -69,17 +69,19 @@ def test_a_vault_without_a_key_lets_nobody_in(app: App, vault: Vault, key: str |
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(503, "key_vault_unavailable"), (403, "key_vault_denied")]
+    ("status", "code", "answered"),
+    [(503, "key_vault_unavailable", 503), (403, "key_vault_denied", 500)],
 )
 def test_a_vault_in_trouble_lets_nobody_in_and_the_log_says_why(
-    app: App, vault: Vault, lines: list[dict[str, Any]], status: int, code: str
+    app: App, vault: Vault, lines: list[dict[str, Any]], status: int, code: str, answered: int
 ) -> None:
     vault.secrets["api-key"] = KEY
     vault.status = status
 
     answer = ask(app, KEY)
 
-    assert problem(answer) == (500, "not_ready")
+    assert problem(answer) == (answered, "not_ready")
+    assert ("retry-after" in {name.lower() for name in answer.headers}) == (answered == 503)
     assert b"vault" not in answer.body.lower()
     [line] = [line for line in lines if line["event"] == "partner_center_request_failed"]
     assert line["code"] == code
