@@ -39,6 +39,7 @@ _IS_NEWEST: Final = (
     b"n.domain IS NOT NULL AND n.referral_id = (SELECT f.referral_id FROM"
     b" partner_center_referrals f WHERE f.domain = n.domain" + _NEWEST + b")"
 )
+_REFERRALS: Final = b"partner_center_referrals n"
 _MATCHES: Final = b"n.search_words @@ %(q)s::tsquery"
 
 
@@ -167,7 +168,7 @@ def _are_few(connection: Connection[Any], found: CompanyFilter, values: dict[str
     elif found.has_open:
         matching += b" AND " + OPEN.replace(b"r.", b"n.")
     row = connection.execute(
-        b"SELECT count(*) FROM (SELECT FROM partner_center_referrals n WHERE " + matching
+        b"SELECT count(*) FROM (SELECT FROM " + _REFERRALS + b" WHERE " + matching
         + b" LIMIT %(most)s) counted",
         values,
     ).fetchone()  # fmt: skip
@@ -210,7 +211,7 @@ def _pick_few(
     if found.q is not None:
         newest = (
             b"SELECT n.domain, n.referral_id, n." + column + b" AS sort_key"
-            b" FROM partner_center_referrals n WHERE " + _MATCHES + b" AND " + _IS_NEWEST
+            b" FROM " + _REFERRALS + b" WHERE " + _MATCHES + b" AND " + _IS_NEWEST
         )
     else:
         newest = (
@@ -241,46 +242,45 @@ def _pick_many(
     column, kind = _SORT_COLUMNS[sort.key]
     way, beyond = (b"ASC", b">") if sort.order == "asc" else (b"DESC", b"<")
     conditions = _IS_NEWEST + _company_conditions(found)
-    if found.q is not None:
-        conditions += b" AND " + _MATCHES
     rows: list[tuple[Any, ...]] = []
     if place is None or place.key is not None:
-        after = b"" if place is None else (
-            b" AND (n." + column + b", n.referral_id) " + beyond
-            + b" (%(after)s::" + kind + b", %(after_id)s)"
-        )  # fmt: skip
-        rows = _walk(
-            connection,
-            b"n." + column + b" IS NOT NULL AND " + conditions + after,
-            b"n." + column + b" " + way + b", n.referral_id " + way,
-            column,
-            values,
-        )
+        with_key = b"n." + column + b" IS NOT NULL"
+        if place is not None:
+            with_key += (
+                b" AND (n." + column + b", n.referral_id) " + beyond
+                + b" (%(after)s::" + kind + b", %(after_id)s)"
+            )  # fmt: skip
+        order = b"n." + column + b" " + way + b", n.referral_id " + way
+        if found.q is None:
+            source = _REFERRALS + b" WHERE " + with_key + b" AND " + conditions
+        else:
+            source = (
+                b"(SELECT n.* FROM " + _REFERRALS + b" WHERE " + with_key + b" ORDER BY " + order
+                + b" LIMIT %(most)s) n WHERE " + _MATCHES + b" AND " + conditions
+            )  # fmt: skip
+        rows = _walk(connection, source, order, column, values)
+    if len(rows) < values["limit"] and found.q is not None:
+        # As in `listing`: the hits may stand at the sort's far end.
+        return _pick_few(connection, found, values, sort, place)
     if len(rows) < values["limit"]:
-        after = b""
+        source = _REFERRALS + b" WHERE n." + column + b" IS NULL AND " + conditions
         if place is not None and place.key is None:
-            after = b" AND n.referral_id " + beyond + b" %(after_id)s"
-        rows += _walk(
-            connection,
-            b"n." + column + b" IS NULL AND " + conditions + after,
-            b"n.referral_id " + way,
-            column,
-            values | {"limit": values["limit"] - len(rows)},
-        )
+            source += b" AND n.referral_id " + beyond + b" %(after_id)s"
+        rest = values | {"limit": values["limit"] - len(rows)}
+        rows += _walk(connection, source, b"n.referral_id " + way, column, rest)
     return rows
 
 
 def _walk(
     connection: Connection[Any],
-    conditions: bytes,
+    source: bytes,
     order: bytes,
     column: bytes,
     values: dict[str, Any],
 ) -> list[tuple[Any, ...]]:
     statement = (
         b"WITH page AS MATERIALIZED (SELECT n.domain, n.referral_id, n." + column
-        + b" FROM partner_center_referrals n WHERE " + conditions
-        + b" ORDER BY " + order + b" LIMIT %(limit)s)"
+        + b" FROM " + source + b" ORDER BY " + order + b" LIMIT %(limit)s)"
         b" SELECT NULL, n." + column + b"::text, n.referral_id, " + _COMPANY
         + b" FROM page n JOIN partner_center_companies c ON c.domain = n.domain ORDER BY " + order
     )  # fmt: skip

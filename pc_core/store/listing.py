@@ -1,7 +1,9 @@
 """Referrals by filter and sort, page by page, as quick at a million rows as at ten.
 
 The filter is counted first, up to `COUNTED_UP_TO`. Few matches are collected and sorted; many are
-met soon enough by walking the sort's index. Neither depends on the planner guessing right.
+met soon enough by walking the sort's index. Only those of a search may all stand at its far end:
+after so many rows without a page of them, they are collected all the same. Nothing depends on the
+planner guessing right.
 """
 
 from __future__ import annotations
@@ -221,16 +223,19 @@ def list_referrals(
     place = read_cursor(listing, cursor, _Place) if cursor else None
     as_of = place.as_of if place else datetime.now(UTC)
     conditions, values = _conditions(found, as_of)
+    most = COUNTED_UP_TO if found.attention is None else ATTENTION_COUNTED_UP_TO
+    keyed: list[tuple[Any, ...]] = []
     with reading(database) as connection:
-        if place is None:
-            most = COUNTED_UP_TO if found.attention is None else ATTENTION_COUNTED_UP_TO
-            total = _count(connection, conditions, values, most)
-            exact = total <= most
-            total = min(total, most)
-        else:
-            total, exact = place.total, place.total_is_exact
-        pick = _pick_few if exact else _pick_many
-        keyed = pick(connection, conditions, values, sort, place, limit + 1)
+        total = place.total if place else _count(connection, conditions, values, most)
+        exact = place.total_is_exact if place else total <= most
+        if exact:
+            up_to = most + 1 if found.q is not None and place is None else None
+            hits, keyed = _pick_few(connection, conditions, values, sort, place, limit + 1, up_to)
+            if up_to is not None:
+                total, exact = hits, hits <= most
+        if not exact:
+            keyed = _pick_many(connection, conditions, values, sort, place, limit + 1)
+        total = min(total, most)
     rows = [ReferralSummary(**dict(zip(SUMMARY_COLUMNS, row[1:], strict=True))) for row in keyed]
     next_cursor = None
     if len(rows) > limit:
@@ -319,19 +324,13 @@ def _where(conditions: Collection[bytes]) -> bytes:
 def _count(
     connection: Connection[Any], conditions: list[bytes], values: dict[str, Any], most: int
 ) -> int:
-    if "whole" in values:
-        # Whole words are counted in a fraction of the time that beginnings take, where a word is
-        # so common that counting takes any; and what they find is found by its beginning too.
-        whole = [text.replace(b"%(q)s", b"%(whole)s") for text in conditions]
-        found = _count_matches(connection, whole, values, most)
-        if found > most:
-            return found
-    return _count_matches(connection, conditions, values, most)
+    """How many match, up to one more than `most`; of a search, as whole words only.
 
-
-def _count_matches(
-    connection: Connection[Any], conditions: list[bytes], values: dict[str, Any], most: int
-) -> int:
+    These are counted in a fraction of the time that beginnings take, where a word is so common that
+    counting takes any, and what they find is found by its beginning too. Where they are few, what
+    is collected is counted.
+    """
+    conditions = [text.replace(b"%(q)s", b"%(whole)s") for text in conditions]
     # What expires is met in the order of its date; else the planner collects all that is new first.
     order = b" ORDER BY r.expires_at" if _ATTENTION["expiring"] in conditions else b""
     statement = (
@@ -351,7 +350,9 @@ def _pick_few(
     sort: Sort,
     place: _Place | None,
     limit: int,
-) -> list[tuple[Any, ...]]:
+    up_to: int | None,
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """How many were collected, and the rows of the page; of more than `up_to` any so many."""
     column, kind = _SORT_COLUMNS[sort.key]
     way, beyond = (b"ASC", b">") if sort.order == "asc" else (b"DESC", b"<")
     order = b"h.sort_key " + way + b" NULLS LAST, h.referral_id " + way
@@ -365,14 +366,17 @@ def _pick_few(
         )  # fmt: skip
     statement = (
         b"WITH hits AS MATERIALIZED (SELECT r.referral_id, r." + column
-        + b" AS sort_key FROM partner_center_referrals r" + _where(conditions) + b"),"
+        + b" AS sort_key FROM partner_center_referrals r" + _where(conditions)
+        + b" LIMIT %(up_to)s),"
         b" page AS (SELECT h.referral_id, h.sort_key FROM hits h" + after
         + b" ORDER BY " + order + b" LIMIT %(limit)s)"
-        b" SELECT h.sort_key::text, " + _SUMMARY
+        b" SELECT (SELECT count(*) FROM hits), h.sort_key::text, " + _SUMMARY
         + b" FROM page h JOIN partner_center_referrals r ON r.referral_id = h.referral_id"
         b" ORDER BY " + order
     )  # fmt: skip
-    return connection.execute(statement, values | _after(place) | {"limit": limit}).fetchall()
+    values = values | _after(place) | {"limit": limit, "up_to": up_to}
+    rows = connection.execute(statement, values).fetchall()
+    return (rows[0][0] if rows else 0), [row[1:] for row in rows]
 
 
 def _pick_many(
@@ -387,27 +391,36 @@ def _pick_many(
     way, beyond = (b"ASC", b">") if sort.order == "asc" else (b"DESC", b"<")
     values = values | _after(place)
     rows: list[tuple[Any, ...]] = []
-    select = b"SELECT r." + column + b"::text, " + _SUMMARY + b" FROM partner_center_referrals r"
+    select = b"SELECT r." + column + b"::text, " + _SUMMARY + b" FROM "
+    order = b" ORDER BY r." + column + b" " + way + b", r.referral_id " + way + b" LIMIT "
     if place is None or place.key is not None:
-        with_value = [*conditions, b"r." + column + b" IS NOT NULL"]
+        with_value = [b"r." + column + b" IS NOT NULL"]
         if place is not None:
             with_value.append(
                 b"(r." + column + b", r.referral_id) " + beyond
                 + b" (%(after)s::" + kind + b", %(after_id)s)"
             )  # fmt: skip
-        statement = (
-            select + _where(with_value)
-            + b" ORDER BY r." + column + b" " + way + b", r.referral_id " + way
-            + b" LIMIT %(limit)s"
-        )  # fmt: skip
-        rows = connection.execute(statement, values | {"limit": limit}).fetchall()
+        if "q" in values:
+            walked = (
+                b"(SELECT * FROM partner_center_referrals r" + _where(with_value)
+                + order + b"%(walked)s) r" + _where(conditions)
+            )  # fmt: skip
+        else:
+            walked = b"partner_center_referrals r" + _where([*conditions, *with_value])
+        rows = connection.execute(
+            select + walked + order + b"%(limit)s",
+            values | {"limit": limit, "walked": COUNTED_UP_TO},
+        ).fetchall()
+    if len(rows) < limit and "q" in values:
+        return _pick_few(connection, conditions, values, sort, place, limit, None)[1]
     if len(rows) < limit:
         without = [*conditions, b"r." + column + b" IS NULL"]
         if place is not None and place.key is None:
             without.append(b"r.referral_id " + beyond + b" %(after_id)s")
         statement = (
-            select + _where(without) + b" ORDER BY r.referral_id " + way + b" LIMIT %(limit)s"
-        )
+            select + b"partner_center_referrals r" + _where(without)
+            + b" ORDER BY r.referral_id " + way + b" LIMIT %(limit)s"
+        )  # fmt: skip
         rows += connection.execute(statement, values | {"limit": limit - len(rows)}).fetchall()
     return rows
 

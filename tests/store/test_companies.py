@@ -124,7 +124,7 @@ def read_pages(
             if cursor is None:
                 return
     # As if the referrals were too many to be collected: the index is walked.
-    values: dict[str, Any] = {"limit": limit}
+    values: dict[str, Any] = {"limit": limit, "most": COUNTED_UP_TO + 1}
     if found.q is not None:
         values["q"] = f"'{fold(found.q)}':*"
     place = None
@@ -229,3 +229,25 @@ def test_many_referrals_are_not_counted_by_company(reader: Reader, sql: Connecti
     opened = reader.list_companies(CompanyFilter(has_open=True), limit=1)
     assert opened.total == 2_500
     assert reader.list_companies(CompanyFilter(q="?!")).total == 0
+
+
+def test_many_hits_of_a_search_are_found_at_the_far_end_of_the_sort_too(
+    reader: Reader, sql: Connection
+) -> None:
+    """The hits are the older half, two to a company."""
+    rows = 2 * (COUNTED_UP_TO + 2)
+    sql.execute(
+        "INSERT INTO partner_center_referrals (referral_id, domain, search_words, content_hash,"
+        " raw_data, pc_updated_at)"
+        " SELECT to_char(n, 'FM00000'), to_char((n + 1) / 2, 'FM00000') || '.example',"
+        " array_to_tsvector(ARRAY[CASE WHEN n > %(rows)s / 2 THEN 'zeta' ELSE 'acme' END]), '',"
+        " '{}', now() - n * interval '1 minute' FROM generate_series(1, %(rows)s) AS n",
+        {"rows": rows},
+    )
+
+    first = reader.list_companies(CompanyFilter(q="zet"), limit=3)
+    second = reader.list_companies(CompanyFilter(q="zet"), limit=3, cursor=first.next_cursor)
+
+    shown = [company.domain for company in first.companies + second.companies]
+    assert shown == [f"{rows // 4 + place:05}.example" for place in range(1, 7)]
+    assert (first.total, first.companies[0].referral_count) == (None, 2)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -28,6 +28,10 @@ from tests.store.samples import NOW, Saver, referral_id, referral_json
 type Connection = psycopg.Connection[Any]
 
 ASC_AND_DESC = ("asc", "desc")
+COPY_SEARCHABLE = (
+    "COPY partner_center_referrals (referral_id, company_sort, search_words, content_hash,"
+    " raw_data) FROM STDIN"
+)
 
 
 @pytest.fixture
@@ -301,6 +305,32 @@ def test_more_than_ten_thousand_are_no_longer_counted(reader: Reader, sql: Conne
 
     assert (page.total, page.total_is_exact) == (10_000, False)
     assert [row.referral_id for row in page.rows + second.rows] == ["1", "3", "2", "5", "4", "7"]
+
+
+@pytest.mark.parametrize("order", ASC_AND_DESC)
+@pytest.mark.parametrize("limit", [3, 10_001])
+def test_many_hits_of_a_search_are_found_at_the_far_end_of_the_sort_too(
+    reader: Reader, sql: Connection, order: Literal["asc", "desc"], limit: int
+) -> None:
+    names = ["acme"] * 10_002 + ["zeta"] * 10_002 + [None] * 3
+    rows = [
+        (f"{number:05}", name, "acme" if name == "acme" else "zetalar")
+        for number, name in enumerate(names)
+    ]
+    with sql.cursor() as cursor, cursor.copy(COPY_SEARCHABLE) as copy:
+        for referral, name, words in rows:
+            copy.write_row((referral, name, words, "", "{}"))
+    hits = [referral for referral, name, words in rows if words == "zetalar"]
+    named, nameless = hits[:-3], hits[-3:]
+    expected = named + nameless if order == "asc" else named[::-1] + nameless[::-1]
+
+    pages = read_all(reader, ReferralFilter(q="zeta"), Sort(key="company", order=order), limit)
+    first, second = next(pages), next(pages)
+
+    assert (first.total, first.total_is_exact) == (10_000, False)
+    shown = [row.referral_id for row in first.rows + second.rows]
+    assert shown == expected[: 2 * limit]
+    assert (second.next_cursor is None) == (limit == 10_001)
 
 
 @pytest.mark.usefixtures("stored")
