@@ -143,8 +143,13 @@ def list_companies(
         values |= {"after": place.key, "after_id": place.referral_id}
     with reading(database) as connection:
         few = place.total is not None if place else _are_few(connection, found, values)
-        pick = _pick_few if few else _pick_many
-        rows = pick(connection, found, values, sort, place)
+        rows = None
+        if few:
+            up_to = values["most"] if found.q is not None and place is None else None
+            rows = _pick_few(connection, found, values, sort, place, up_to)
+        if rows is None:
+            few = False
+            rows = _pick_many(connection, found, values, sort, place)
     total = place.total if place else (rows[0][0] if rows else 0) if few else None
     next_cursor = None
     if len(rows) > limit:
@@ -161,11 +166,14 @@ def _company(row: tuple[Any, ...]) -> Company:
 
 
 def _are_few(connection: Connection[Any], found: CompanyFilter, values: dict[str, Any]) -> bool:
-    """Whether the referrals that can bring a company in are quickly collected."""
-    matching = b"n.domain IS NOT NULL"
+    """Whether the referrals that can bring a company in are quickly collected.
+
+    Of a search that is found out by collecting them.
+    """
     if found.q is not None:
-        matching += b" AND " + _MATCHES
-    elif found.has_open:
+        return True
+    matching = b"n.domain IS NOT NULL"
+    if found.has_open:
         matching += b" AND " + OPEN.replace(b"r.", b"n.")
     row = connection.execute(
         b"SELECT count(*) FROM (SELECT FROM " + _REFERRALS + b" WHERE " + matching
@@ -196,7 +204,9 @@ def _pick_few(
     values: dict[str, Any],
     sort: CompanySort,
     place: _Place | None,
-) -> list[tuple[Any, ...]]:
+    up_to: int | None,
+) -> list[tuple[Any, ...]] | None:
+    """A page of those that are collected; None: a search has `up_to` hits or more."""
     column, kind = _SORT_COLUMNS[sort.key]
     way, beyond = (b"ASC", b">") if sort.order == "asc" else (b"DESC", b"<")
     order = b"n.sort_key " + way + b" NULLS LAST, n.referral_id " + way
@@ -209,27 +219,38 @@ def _pick_few(
             + b" (%(after)s::" + kind + b", %(after_id)s) OR n.sort_key IS NULL"
         )  # fmt: skip
     if found.q is not None:
-        newest = (
-            b"SELECT n.domain, n.referral_id, n." + column + b" AS sort_key"
-            b" FROM " + _REFERRALS + b" WHERE " + _MATCHES + b" AND " + _IS_NEWEST
-        )
+        hits = (
+            b"SELECT n.domain, n.referral_id, n." + column + b" AS sort_key FROM " + _REFERRALS
+            + b" WHERE n.domain IS NOT NULL AND " + _MATCHES + b" LIMIT %(up_to)s"
+        )  # fmt: skip
+        newest = b"SELECT n.* FROM hits n WHERE " + _IS_NEWEST
+        if up_to is not None:
+            newest += b" AND (SELECT count(*) FROM hits) < %(up_to)s"
     else:
-        newest = (
-            b"SELECT n.domain, n.referral_id, n.sort_key FROM (SELECT DISTINCT r.domain"
-            b" FROM partner_center_referrals r WHERE r.domain IS NOT NULL"
+        hits = (
+            b"SELECT DISTINCT r.domain FROM partner_center_referrals r WHERE r.domain IS NOT NULL"
             + (b" AND " + OPEN if found.has_open else b"")
-            + b") h CROSS JOIN LATERAL (SELECT f.domain, f.referral_id, f." + column
-            + b" AS sort_key FROM partner_center_referrals f WHERE f.domain = h.domain" + _NEWEST
-            + b") n WHERE true"
+        )  # fmt: skip
+        newest = (
+            b"SELECT n.* FROM hits h CROSS JOIN LATERAL (SELECT f.domain, f.referral_id, f."
+            + column + b" AS sort_key FROM partner_center_referrals f WHERE f.domain = h.domain"
+            + _NEWEST + b") n WHERE true"
         )  # fmt: skip
     statement = (
-        b"WITH newest AS MATERIALIZED (" + newest + _company_conditions(found)
+        b"WITH hits AS MATERIALIZED (" + hits + b"), newest AS MATERIALIZED ("
+        + newest + _company_conditions(found)
         + b"), page AS MATERIALIZED (SELECT n.* FROM newest n" + after
         + b" ORDER BY " + order + b" LIMIT %(limit)s)"
-        b" SELECT (SELECT count(*) FROM newest), n.sort_key::text, n.referral_id, " + _COMPANY
-        + b" FROM page n JOIN partner_center_companies c ON c.domain = n.domain ORDER BY " + order
+        b" SELECT counted.hits, counted.companies, n.sort_key::text, n.referral_id, " + _COMPANY
+        + b" FROM (SELECT (SELECT count(*) FROM hits) AS hits,"
+        b" (SELECT count(*) FROM newest) AS companies) counted"
+        b" LEFT JOIN (page n JOIN partner_center_companies c ON c.domain = n.domain) ON true"
+        b" ORDER BY " + order
     )  # fmt: skip
-    return connection.execute(statement, values).fetchall()
+    rows = connection.execute(statement, values | {"up_to": up_to}).fetchall()
+    if up_to is not None and rows[0][0] >= up_to:
+        return None
+    return [row[1:] for row in rows if row[3] is not None]
 
 
 def _pick_many(
@@ -261,7 +282,7 @@ def _pick_many(
         rows = _walk(connection, source, order, column, values)
     if len(rows) < values["limit"] and found.q is not None:
         # As in `listing`: the hits may stand at the sort's far end.
-        return _pick_few(connection, found, values, sort, place)
+        return _pick_few(connection, found, values, sort, place, None) or []
     if len(rows) < values["limit"]:
         source = _REFERRALS + b" WHERE n." + column + b" IS NULL AND " + conditions
         if place is not None and place.key is None:
