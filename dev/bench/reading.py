@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +15,9 @@ from typing import Any
 import psycopg
 
 from dev.bench.contenders.floor import COLUMNS
-from dev.bench.stage import Arena, Stage
+from dev.bench.stage import LONGEST_S, Arena, Stage
+from dev.folders import CLONE
+from dev.services.processes import ServiceError
 from pc_core.store import (
     CompanyFilter,
     CompanySort,
@@ -121,9 +126,15 @@ def cases(domain: str, word: str, referral_id: str) -> list[Case]:
 
 def measure_reading(
     folder: Path, *, sizes: list[int], times: int, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """p50 and p95 in milliseconds of each case at each size, and sequential scans per question."""
-    measured: list[dict[str, Any]] = []
+) -> dict[str, list[dict[str, Any]]]:
+    """What was asked at each size.
+
+    Returns:
+        questions: p50 and p95 in milliseconds of each case, and sequential scans per question;
+        exports: rows, parts, seconds and peak memory of the whole list as CSV.
+    """
+    questions: list[dict[str, Any]] = []
+    exports: list[dict[str, Any]] = []
     base = min(LOADED, sizes[0])
     with Stage.set(folder, referrals=base) as stage, stage.arena("product") as arena:
         stage.measure(arena, "first_load")
@@ -132,8 +143,33 @@ def measure_reading(
             _grow(arena, base=base, held=held, size=size)
             held = max(held, size)
             arena.settle()
-            measured += _ask_all(arena, size, times, say)
-    return measured
+            questions += _ask_all(arena, size, times, say)
+            exports.append(_export(stage, arena, size, say))
+    return {"questions": questions, "exports": exports}
+
+
+def _export(stage: Stage, arena: Arena, size: int, say: Callable[[str], None]) -> dict[str, Any]:
+    file = arena.folder / "export.json"
+    environ = stage.product_environ(arena)
+    environ["HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"] = "0 */10 * * * *"
+    done = subprocess.run(
+        [sys.executable, "-m", "dev.bench.contenders.export", str(file)],
+        cwd=CLONE,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ServiceError(f"The export failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
+    one: dict[str, Any] = {"referrals": size, **json.loads(file.read_text(encoding="utf-8"))}
+    say(
+        f"  {size:>9,} CSV: {one['rows']:,} rows in {one['parts']} parts, {one['work_s']:.1f} s, "
+        f"the longest part {one['longest_ms']:.0f} ms, {one['peak_bytes'] / 1e6:.0f} MB"
+    )
+    return one
 
 
 def _grow(arena: Arena, *, base: int, held: int, size: int) -> None:

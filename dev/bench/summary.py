@@ -99,7 +99,7 @@ def budgets(results: Results) -> list[Budget]:
                     is_met=case["ratio"] <= 1.6,
                 )
             )
-    found += _reading_budgets(results.get("reading", []))
+    found += _reading_budgets(results.get("reading", {}).get("questions", []))
     return found
 
 
@@ -225,7 +225,8 @@ def tables(results: Results) -> str:
         parts += ["### Latency", _usage_table(results["latency"], latency=True)]
     if results.get("cold_start"):
         parts += _cold_tables(results["cold_start"])
-    parts += _reading_tables(results.get("reading", []))
+    if results.get("reading"):
+        parts += _reading_tables(results["reading"])
     if results.get("growth"):
         parts += [
             "### Growth, this product alone",
@@ -355,12 +356,11 @@ def _cold_tables(cold: Results) -> list[str]:
     ]
 
 
-def _reading_tables(reading: Sequence[Results]) -> list[str]:
-    sizes = sorted({one["referrals"] for one in reading})
-    if not sizes:
-        return []
+def _reading_tables(reading: Results) -> list[str]:
+    questions: Sequence[Results] = reading["questions"]
+    sizes = sorted({one["referrals"] for one in questions})
     by_case: dict[str, dict[int, Results]] = {}
-    for one in reading:
+    for one in questions:
         by_case.setdefault(one["case"], {})[one["referrals"]] = one
     return [
         "### Reading, p50 / p95 in ms for a page of 50 (s: with a sequential scan)",
@@ -369,6 +369,22 @@ def _reading_tables(reading: Sequence[Results]) -> list[str]:
             [
                 (name, *(_reading_cell(at.get(size)) for size in sizes))
                 for name, at in by_case.items()
+            ],
+        ),
+        "### The whole list as CSV",
+        _table(
+            ("referrals", "parts", "size", "in all", "a part", "the longest", "memory"),
+            [
+                (
+                    f"{one['rows']:,}",
+                    f"{one['parts']}",
+                    f"{one['bytes'] / 1e6:.1f} MB",
+                    f"{one['work_s']:.1f} s",
+                    f"{one['p50_ms']:.0f} ms",
+                    f"{one['longest_ms']:.0f} ms",
+                    f"{one['peak_bytes'] / 1e6:.0f} MB",
+                )
+                for one in reading["exports"]
             ],
         ),
     ]

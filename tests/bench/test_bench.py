@@ -17,7 +17,7 @@ def test_a_small_run_gives_checked_figures_tables_and_a_chart(tmp_path: Path, ca
 
     code = main(
         [
-            *("--n", str(SIZE), "--rounds", "1", "--only", "loading"),
+            *("--n", str(SIZE), "--rounds", "1", "--only", "loading,reading"),
             *("--contenders", "product,floor", "--json", str(file)),
         ]
     )
@@ -37,8 +37,17 @@ def test_a_small_run_gives_checked_figures_tables_and_a_chart(tmp_path: Path, ca
     assert (unchanged["requests"], unchanged["rows_written"]) == (1, 0)
     assert found["product", "one_percent_changed"]["rows_written"] == SIZE // 100
 
+    assert len(results["reading"]["questions"]) > 30
+    [export] = results["reading"]["exports"]
+    assert (export["rows"], export["parts"]) == (SIZE, 1)
+
     names = [budget.name for budget in budgets(results)]
-    assert {f"first load, {SIZE}", f"nothing changed, {SIZE}", "peak memory"} <= set(names)
+    assert {
+        f"first load, {SIZE}",
+        f"nothing changed, {SIZE}",
+        "peak memory",
+        f"reading, {SIZE}",
+    } <= set(names)
     assert "| this product | 1 |" in tables(results)
     drawn = ET.fromstring(chart(results))  # noqa: S314 - made by ourselves
     assert {"this product", "floor"} <= {text.text for text in drawn.iter() if text.text}
