@@ -80,7 +80,7 @@ def _pytest(arguments: Sequence[str], missing: Sequence[Program], *, in_parallel
     if in_parallel:
         # By file, since fixtures start servers per module; more workers than that only wait.
         workers = min(os.cpu_count() or 1, MOST_WORKERS)
-        command += ["--numprocesses", str(workers), "--dist", "loadfile"]
+        command += ["--numprocesses", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     given = list(arguments)
     if missing:
         left_out = " and ".join(f"not {program.marker}" for program in missing)

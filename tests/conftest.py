@@ -27,6 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line(
             "markers", f"{program.marker}: needs {program.title} (apt-get: {program.package})"
         )
+    config.addinivalue_line("markers", "long: a file that takes a minute or so; begun first")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first: at the end, one worker would be left alone with them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

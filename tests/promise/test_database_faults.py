@@ -20,6 +20,8 @@ from pc_core.store import Database, Reader, migrate
 from tests.promise.scale import LONG
 from tests.promise.trials import Kept, Trial, assert_healthy
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Trial]
 TABLES = (
     "partner_center_referrals",

@@ -26,6 +26,8 @@ from tests.promise.trials import (
     assert_healthy,
 )
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Trial]
 Place = Literal["first", "middle", "last"]
 

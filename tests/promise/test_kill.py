@@ -19,6 +19,8 @@ from tests.promise.kill_world import (
     try_all,
 )
 
+pytestmark = pytest.mark.long
+
 KILLS = 30
 FREEZES = 6
 

@@ -21,6 +21,8 @@ from tests.promise.trials import (
     events_of,
 )
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Trial]
 MODES: tuple[Mode, ...] = ("incremental", "full")
 DAY_S = 86_400.0

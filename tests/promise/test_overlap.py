@@ -21,6 +21,8 @@ from tests.promise.nursery import Nursery
 from tests.promise.scale import LONG, SEED
 from tests.sync.harness import Harness, assert_equals_truth
 
+pytestmark = pytest.mark.long
+
 ROUNDS = 200 if LONG else 25
 KEY = "operator-key-for-tests"
 SPREAD_S = 0.5

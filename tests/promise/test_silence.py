@@ -22,6 +22,8 @@ from pc_core.store import Database, PostgresStore
 from tests.promise.trials import Kept, Trial, assert_healthy
 from tests.promise.wires import Meter, Wire
 
+pytestmark = pytest.mark.long
+
 LEASE_S = 2.0
 SILENCE_S = 1.0
 CONNECT_S = 2

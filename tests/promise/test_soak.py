@@ -24,6 +24,8 @@ from tests.promise.scale import LONG, SEED
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open
 from tests.sync.harness import assert_equals_truth
 
+pytestmark = pytest.mark.long
+
 DAYS = 30
 TICK_S = 600.0 if LONG else 3 * HOUR_S
 TICKS = int(DAYS * DAY_S / TICK_S)

@@ -22,6 +22,8 @@ from pc_core.report import FailureKind, Report
 from pc_core.wiring import App
 from tests.promise.trials import events_of
 
+pytestmark = pytest.mark.long
+
 CHANGED = "partner_center_sign_in_state_changed"
 
 # Written from Microsoft's table of error codes, not from our code.

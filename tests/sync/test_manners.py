@@ -8,6 +8,8 @@ import pytest
 
 from tests.sync.harness import Harness, assert_equals_truth
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Harness]
 
 ORDERS = ("honoured", "ignored", "first_page_only", "creation", "refused")

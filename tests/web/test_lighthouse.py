@@ -13,7 +13,7 @@ import pytest
 from dev.services.npm import lighthouse, node
 from tests.web.conftest import FLAGS, Served
 
-pytestmark = pytest.mark.needs_chromium
+pytestmark = [pytest.mark.needs_chromium, pytest.mark.long]
 
 CATEGORIES = ("performance", "accessibility", "best-practices")
 LEAST = 95
