@@ -21,7 +21,8 @@ class Budget:
         self, seconds: float, *, pages: int | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
         self._clock = clock
-        self._end = clock() + seconds
+        self._began = clock()
+        self._end = self._began + seconds
         self._pages = pages
 
     def remaining_s(self) -> float:
@@ -29,8 +30,8 @@ class Budget:
         return max(0.0, self._end - self._clock())
 
     def extend(self, seconds: float) -> None:
-        """Move the end to `seconds` from now, if that is later."""
-        self._end = max(self._end, self._clock() + seconds)
+        """Let the run use `seconds` in all, counted from its beginning, if that is more."""
+        self._end = max(self._end, self._began + seconds)
 
     def allows(self, seconds: float) -> bool:
         """Whether something that takes this long still fits."""

@@ -314,6 +314,8 @@ class PartnerCenterClient:
         self, path: str, query: str, token: Token, budget: Budget, request_id: str
     ) -> _Answer:
         within_s = min(self._request_timeout_s, budget.remaining_s())
+        if within_s <= 0:
+            raise BudgetEnded
         request = self._session.prepare_request(
             requests.Request(
                 "GET",

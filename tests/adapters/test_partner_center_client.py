@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +123,18 @@ def test_nothing_is_asked_for_that_was_not_wanted(
     client.first_page(order=None, top=None, budget=budget())
 
     assert simulator.requests[0].query == ""
+
+
+@pytest.mark.parametrize("looks", range(1, 12))
+def test_time_that_runs_out_at_any_moment_is_no_error(
+    client: PartnerCenterClient, looks: int
+) -> None:
+    """Every look at the clock may be the last that finds time left."""
+    clock = iter([0.0] * looks)
+    ending = Budget(60, clock=lambda: next(clock, 100.0))
+
+    with suppress(BudgetEnded):
+        client.first_page(order=NEWEST_FIRST, top=10, budget=ending)
 
 
 @pytest.mark.parametrize("form", ["documented_odd", "absolute", "relative"])

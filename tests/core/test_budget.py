@@ -38,11 +38,12 @@ def test_no_page_is_begun_without_time_or_pages() -> None:
         counted.take_page()
 
 
-def test_an_extension_never_shortens() -> None:
+def test_an_extension_counts_from_the_beginning_and_never_shortens() -> None:
     clock = Clock()
     budget = Budget(100, clock=clock)
+    clock.at_s += 30
 
     budget.extend(50)
-    assert budget.remaining_s() == pytest.approx(100)
+    assert budget.remaining_s() == pytest.approx(70)
     budget.extend(500)
-    assert budget.remaining_s() == pytest.approx(500)
+    assert budget.remaining_s() == pytest.approx(470)
