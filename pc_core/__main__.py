@@ -57,7 +57,12 @@ def parser() -> argparse.ArgumentParser:
     erase = add("erase", "Erase a customer; without --yes it only says what would go.")
     which = erase.add_mutually_exclusive_group(required=True)
     which.add_argument("--referral-id", action="append", metavar="ID", help="may be repeated")
-    which.add_argument("--domain", metavar="DOMAIN", help="every referral of this company")
+    which.add_argument(
+        "--domain",
+        metavar="DOMAIN",
+        type=_company_domain,
+        help="every referral of the company with this domain, or with one above it",
+    )
     erase.add_argument("--yes", action="store_true", help="really erase; this cannot be undone")
     earlier = add("import-earlier", "Take over the earlier system's partner_center_referrals.")
     earlier.add_argument(
@@ -76,6 +81,15 @@ def parser() -> argparse.ArgumentParser:
         "this new file, one JSON object a line",
     )
     return top
+
+
+def _company_domain(text: str) -> str:
+    from pc_core.company_domain import registrable_domain
+
+    found = registrable_domain(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no company's domain, such as contoso.com")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

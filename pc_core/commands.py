@@ -190,9 +190,17 @@ def _erase(app: App, arguments: argparse.Namespace) -> Answer:
         f"{found.referrals} referrals, {found.changes} history entries, "
         f"{found.quarantine} quarantine entries"
     )
+    left = (
+        f" The domain also occurs in {found.mentions} quarantine entries that may be another "
+        "customer's: they stay; look at them on the page."
+        if found.mentions
+        else ""
+    )
     if arguments.yes:
-        return SUCCESS, plain, f"Erased {what}. They will not come back with the next sweep."
-    return SUCCESS, plain, f"Would erase {what}. Nothing was changed; add --yes to erase."
+        text = f"Erased {what}. They will not come back with the next sweep.{left}"
+    else:
+        text = f"Would erase {what}. Nothing was changed; add --yes to erase.{left}"
+    return SUCCESS, plain, text
 
 
 def _import_earlier(app: App, arguments: argparse.Namespace) -> Answer:

@@ -173,13 +173,23 @@ def test_an_erased_customer_does_not_come_back(
 
     dry = command("erase", "--domain", domain[0], "--json")
     after_dry = left()
-    real = command("erase", "--domain", domain[0], "--yes", "--json")
+    real = command("erase", "--domain", f" www.{domain[0].upper()}", "--yes", "--json")
     again = command("sync", "--mode", "full", "--json")
 
     assert (dry.code, real.code, again.code) == (0, 0, 0), dry.out + real.out + again.out
     assert dry.json["referrals"] == real.json["referrals"] == after_dry > 0
     assert left() == 0
     assert again.json["skipped_reasons"]["erased"] >= after_dry
+
+
+def test_a_domain_that_no_company_can_have_erases_nothing(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    child = start("erase", "--domain", "com.tr", "--yes")
+    _, err = child.communicate(timeout=60)
+
+    assert child.returncode == 2
+    assert "no company's domain, such as contoso.com" in err
 
 
 def test_a_replay_of_an_empty_quarantine_succeeds(command: Command, signed_in: App) -> None:
