@@ -27,6 +27,8 @@ class Facts:
     Attributes:
         running: the run at work; its lease is alive.
         last_run: the newest run that has ended.
+        last_sync: the same of those that read from Partner Center: a replay or an erasure after a
+            failed sync mends nothing of it.
         first_run_at: start of the oldest run on record.
         drift: rows that the last ended sweep found changed although no head had told.
         referrals: how many are stored; open: New or Active and present; missing: gone.
@@ -40,6 +42,7 @@ class Facts:
     sign_in: SignInStatus | None
     running: Report | None
     last_run: Report | None
+    last_sync: Report | None
     first_run_at: datetime | None
     drift: int
     quarantine: int

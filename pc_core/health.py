@@ -180,7 +180,7 @@ def _sign_in_alarms(sign_in: SignInStatus | None, now: datetime) -> list[Alarm]:
 
 def _run_alarms(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]:
     found: list[Alarm] = []
-    run = facts.last_run
+    run = facts.last_sync
     if run is not None and run.state is RunState.FAILED:
         failure = run.failure
         # The sign-in and the shrunken view have alarms of their own, which say more.

@@ -340,7 +340,8 @@ class Reader:
             status = migrate.compare(migrate.read_revision(connection))
             newest = _read_runs(connection, b" ORDER BY r.started_at DESC LIMIT 50", {})
             running = next((run for run in newest if run.finished_at is None), None)
-            last = next((run for run in newest if run.finished_at is not None), None)
+            ended = [run for run in newest if run.finished_at is not None]
+            synced = (run for run in ended if run.mode in ("incremental", "full"))
             counts = self._count(connection)
             return Facts(
                 schema=Schema(
@@ -351,7 +352,8 @@ class Reader:
                 state=state.read(connection),
                 sign_in=state.read_sign_in(connection),
                 running=running,
-                last_run=last,
+                last_run=ended[0] if ended else None,
+                last_sync=next(synced, None),
                 first_run_at=_one(connection, "first_run"),
                 drift=_one(connection, "drift"),
                 quarantine=_one(connection, "quarantine_count"),

@@ -85,7 +85,9 @@ def facts(**changes: Any) -> Facts:
         "by_type": {"co-sell": 3},
         "by_status": {"New": 3},
     }
-    return Facts(**values | changes)
+    values |= changes
+    values.setdefault("last_sync", values["last_run"])
+    return Facts(**values)
 
 
 @dataclass
