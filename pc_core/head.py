@@ -44,16 +44,22 @@ def read_head(run: Run) -> bool:
 
 
 def _set_watermark(run: Run, first: Page) -> bool:
-    """The very first head only looks at one page: its rows are the first sweep's, like all."""
+    """The very first head only looks at one page: its rows are the first sweep's, like all.
+
+    Where a sweep has begun or ended before there was a watermark (a list that was empty, an order
+    that was refuted, answers without a clock), only another one reads what changed behind it.
+    """
     if not walk.head_step(first.updated, last_ticks=None, stop_ticks=None).in_order:
         return _refute(run, why="ignored")
     if not first.items:
         _refuse_empty_list(run)
     now = run.now()
     newest = walk.newest_change(first.updated, first.served_at)
-    run.save_state(
-        replace(run.state, watermark_ticks=newest, last_success_at=now, order_checked_at=now)
-    )
+    state = replace(run.state, watermark_ticks=newest, order_checked_at=now)
+    if first.items and not walk.first_sweep_is_to_come(state):
+        run.open_sweep("order_unproven", state=state)
+        return False
+    run.save_state(replace(state, last_success_at=now))
     return True
 
 
@@ -112,7 +118,8 @@ class _HeadWalk:
         last_fresh_ticks = self._last_ticks
         try:
             page = self._run.next_page(link)
-            self._last_ticks, self._newest_ticks = pending.last_ticks, pending.newest_ticks
+            # What changed between the runs moved rows down to here that no page of ours has shown.
+            self._last_ticks, self._newest_ticks = None, pending.newest_ticks
         except LinkRefused as refused:
             self._begin_again(refused)
             if after_fresh is None:
@@ -204,7 +211,6 @@ class _HeadWalk:
             stop_ticks=self._stop_ticks,
             newest_ticks=self._newest_ticks,
             next_link=link,
-            last_ticks=self._last_ticks,
             restarts=self._restarts,
         )
 
@@ -257,5 +263,7 @@ def _refute(run: Run, *, why: str | None) -> bool:
 
 def _refuse_empty_list(run: Run) -> None:
     stored = run.not_read_above(_BEFORE_ALL, just_seen=())
-    if stored and not run.accept_missing:
+    sweep = run.state.sweep
+    accepted = run.accept_missing or (sweep is not None and sweep.accepted)
+    if stored and not accepted:
         raise empty_list(stored)

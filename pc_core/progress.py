@@ -36,14 +36,12 @@ class PendingHead:
         stop_ticks: read until everything is strictly older than this.
         newest_ticks: newest change on the walk's first page: the watermark once it is complete.
         next_link: the query to go on with.
-        last_ticks: oldest change read so far, to notice a broken order after resuming.
         restarts: how often this walk had to begin again.
     """
 
     stop_ticks: int
     newest_ticks: int
     next_link: str | None
-    last_ticks: int | None
     restarts: int = 0
 
 

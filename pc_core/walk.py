@@ -214,6 +214,11 @@ def is_recent(seen_at: datetime | None, now: datetime) -> bool:
     return seen_at is not None and abs(now - seen_at) < ASK_ORDER_AGAIN_AFTER
 
 
+def first_sweep_is_to_come(state: SyncState) -> bool:
+    """Whether everything will be read by a sweep that has not begun."""
+    return state.last_sweep_at is None and state.shrank_at is None and state.sweep is None
+
+
 def sweep_reason(
     state: SyncState, *, asked: bool, now: datetime, every: timedelta
 ) -> SweepReason | None:

@@ -359,7 +359,7 @@ def test_many_rows_gone_wait_for_an_operator(
 
 
 def test_restarts_of_either_walk_count() -> None:
-    head = PendingHead(stop_ticks=0, newest_ticks=1, next_link=None, last_ticks=None, restarts=2)
+    head = PendingHead(stop_ticks=0, newest_ticks=1, next_link=None, restarts=2)
     sweep = Sweep(task_id="t", started_at=NOW, reason="due", restarts=1)
 
     assert walk.restarts(SyncState()) == 0

@@ -57,6 +57,39 @@ def test_a_second_run_without_changes_makes_one_request_and_touches_no_row(
     assert harness.places() == before
 
 
+def test_what_an_account_comes_to_see_after_its_first_sweep_is_all_read(
+    make_harness: Make,
+) -> None:
+    harness = make_harness(120)
+    harness.simulator.behaviour.page_size = 25
+    world = harness.simulator.state
+    world.set_visible([])
+    empty = harness.run()
+    world.set_visible(1.0)
+
+    report = harness.run()
+
+    assert (empty.state, empty.counts.fetched) == ("completed", 0)
+    assert report.state == "completed", report.failure
+    assert report.counts.inserted > 25
+    assert_equals_truth(harness)
+    harness.simulator.clear_requests()
+    assert harness.run().sweep_completed_at is None
+
+
+def test_changes_arrive_where_no_answer_has_ever_told_the_time(make_harness: Make) -> None:
+    harness = make_harness(60)
+    harness.simulator.behaviour.page_size = 10
+    harness.simulator.behaviour.date_header = False
+    harness.run()
+    harness.simulator.state.change_some(30)
+
+    report = harness.run()
+
+    assert report.state == "completed", report.failure
+    assert_equals_truth(harness)
+
+
 def test_the_queries_that_arrive_are_those_that_are_meant(make_harness: Make) -> None:
     harness = make_harness(page_size=50)
     harness.simulator.behaviour.page_size = 50
@@ -194,6 +227,32 @@ def test_a_head_that_was_cut_off_goes_on_and_fresh_changes_come_first(make_harne
     assert last.watermark_at is not None
     assert watermark is not None
     assert last.watermark_at > watermark
+    assert_equals_truth(harness)
+
+
+@pytest.mark.parametrize("changes", [1, 2, 5, 9, 25])
+def test_what_changes_between_two_parts_of_a_head_is_no_broken_order(
+    make_harness: Make, changes: int
+) -> None:
+    """Changed rows move to the top, and what the stored link leads to moves down with them."""
+    harness = make_harness(300)
+    harness.simulator.behaviour.page_size = 10
+    harness.run()
+    world = harness.simulator.state
+    oldest_first = world.ids()[:60]
+    for one in oldest_first:
+        world.advance(2)
+        world.change(one, details={"notes": "changed"})
+    first = harness.run(pages=4)
+    world.advance(2)
+    for one in oldest_first[:changes]:
+        world.change(one, details={"notes": "again"})
+
+    second = harness.run()
+
+    assert (first.state, second.state) == ("partial", "completed")
+    assert harness.store.load_state().order_verdict == "proven"
+    assert second.sweep_completed_at is None
     assert_equals_truth(harness)
 
 
@@ -415,6 +474,24 @@ def test_a_wrong_clock_at_the_server_does_not_stop_the_changes_for_ever(
 
     assert report.state == "completed", report.failure
     assert_equals_truth(harness)
+
+
+def test_many_rows_whose_loss_was_accepted_once_are_marked_over_several_runs(
+    make_harness: Make,
+) -> None:
+    harness = make_harness(400)
+    harness.run()
+    for one in harness.simulator.state.ids():
+        harness.simulator.state.remove(one)
+
+    reports = [harness.run("full", accept_missing=True)]
+    while reports[-1].state == "partial" and len(reports) < 10:
+        reports.append(harness.run())
+
+    assert [report.state for report in reports[:-1]] == ["partial"] * (len(reports) - 1)
+    assert len(reports) > 2
+    assert reports[-1].state == "completed", reports[-1].failure
+    assert all(row["missing_since"] for row in harness.rows().values())
 
 
 def test_an_empty_answer_where_referrals_are_stored_is_no_success(make_harness: Make) -> None:
