@@ -151,7 +151,7 @@ class Import:
             ended = RunState.COMPLETED
         finally:
             report = replace(report, counts=takeover.counts).ended(ended, at=self.now())
-            self.store.finish_run(lease, report, None)
+            self.store.finish_run(lease, report)
         events.emit("partner_center_earlier_imported", task_id=report.task_id, **_counted(takeover))
         return takeover
 

@@ -209,8 +209,12 @@ class Store(Protocol):
     def keep_lease(self, lease: Lease) -> None:
         """Heartbeat: move the expiry to `ttl_s` from now."""
 
-    def finish_run(self, lease: Lease, report: Report, state: SyncState | None) -> None:
-        """Write the run's end (and state, if given) and give the lease back, in one transaction."""
+    def finish_run(self, lease: Lease, report: Report) -> None:
+        """Write the run's end and give the lease back, in one transaction.
+
+        The state stays as it was last saved: where that answer was lost, only the database knows
+        whether it is.
+        """
 
     def load_state(self) -> SyncState:
         """Where the last run left off; an empty SyncState in a new database."""
@@ -308,8 +312,15 @@ class Store(Protocol):
     ) -> ErasureCount:
         """Remove a customer's rows, history and quarantine, and leave tombstones."""
 
-    def save_sign_in(self, status: SignInStatus) -> bool:
-        """Store the sign-in state; True if it changed, or why it is not `ok`. Needs no lease."""
+    def save_sign_in(
+        self, status: SignInStatus, *, unless_ok_after: datetime | None = None
+    ) -> bool:
+        """Store the sign-in state; True if it changed, or why it is not `ok`. Needs no lease.
+
+        Args:
+            unless_ok_after: leave the stored one as it is, if it became `ok` later than this:
+                somebody has signed in meanwhile.
+        """
 
     def load_sign_in(self) -> SignInStatus | None:
         """The stored sign-in state; None if nobody ever signed in."""

@@ -156,7 +156,7 @@ class Sync:
         ended_report = (run.tallied() if run else report).ended(
             state, at=self.now(), failure=failure
         )
-        return self._finish(lease, ended_report, run)
+        return self._finish(lease, ended_report)
 
     def _open_run(self, request: Request, report: Report, budget: Budget, lease: Lease) -> Run:
         return Run(
@@ -180,7 +180,8 @@ class Sync:
             replay_quarantine(run)
             return
         before = self.store.load_sign_in()
-        account = self._sign_in(before)
+        asked_at = self.now()
+        account = self._sign_in(before, asked_at)
         try:
             if before is not None and before.refused_by_api:
                 run.prove_access()
@@ -188,10 +189,11 @@ class Sync:
                 state=SignInState.OK, account=account, renewed_at=self.tokens.renewed_at()
             )
             self._warn_of_age(status, asked_at=before.checked_at if before else None)
-            self._note_sign_in(status)
+            asked_at = self.now()
+            self._note_sign_in(status, at=asked_at)
             self._read(run, request, account)
         except SignInNeeded as needed:
-            self._note_refusal(needed, by_api=True)
+            self._note_refusal(needed, by_api=True, asked_at=asked_at)
             raise
 
     def _read(self, run: Run, request: Request, account: Account) -> None:
@@ -206,7 +208,7 @@ class Sync:
             read_sweep(run, sweep)
             self.store.purge(run.lease, older_than_days=self.retention_days)
 
-    def _sign_in(self, before: SignInStatus | None) -> Account:
+    def _sign_in(self, before: SignInStatus | None, asked_at: datetime) -> Account:
         """Get a token; while Partner Center is known to refuse it, nobody is asked."""
         if before is not None and before.waits(self.now()):
             raise SignInNeeded(
@@ -219,10 +221,11 @@ class Sync:
         try:
             return self.tokens.token().account
         except SignInNeeded as needed:
-            self._note_refusal(needed, by_api=False)
+            self._note_refusal(needed, by_api=False, asked_at=asked_at)
             raise
 
-    def _note_refusal(self, needed: SignInNeeded, *, by_api: bool) -> None:
+    def _note_refusal(self, needed: SignInNeeded, *, by_api: bool, asked_at: datetime) -> None:
+        """Store why a person is needed; not if one has signed in since we asked."""
         before = self.store.load_sign_in() or SignInStatus(state=needed.state)
         self._note_sign_in(
             replace(
@@ -232,13 +235,16 @@ class Sync:
                 message=str(needed),
                 correlation_id=needed.correlation_id,
                 refused_by_api=by_api,
-            )
+            ),
+            at=self.now(),
+            unless_ok_after=asked_at,
         )
 
-    def _note_sign_in(self, status: SignInStatus) -> None:
-        now = self.now()
-        status = replace(status, checked_at=now, since_at=now)
-        if self.store.save_sign_in(status):
+    def _note_sign_in(
+        self, status: SignInStatus, *, at: datetime, unless_ok_after: datetime | None = None
+    ) -> None:
+        status = replace(status, checked_at=at, since_at=at)
+        if self.store.save_sign_in(status, unless_ok_after=unless_ok_after):
             events.emit(
                 "partner_center_sign_in_state_changed",
                 level=logging.INFO if status.state is SignInState.OK else logging.ERROR,
@@ -314,10 +320,10 @@ class Sync:
         ):
             run.open_sweep(reason, state=run.state)
 
-    def _finish(self, lease: Lease, report: Report, run: Run | None) -> Report:
+    def _finish(self, lease: Lease, report: Report) -> Report:
         if report.state is not RunState.INTERRUPTED:
             try:
-                self.store.finish_run(lease, report, run.state if run else None)
+                self.store.finish_run(lease, report)
             except PartnerCenterSyncError as error:
                 report = report.ended(
                     RunState.INTERRUPTED if isinstance(error, LeaseLost) else RunState.FAILED,
@@ -365,7 +371,7 @@ def erase(
         found = store.erase(lease, referral_ids=referral_ids, domain=domain, dry_run=dry_run)
         state = RunState.COMPLETED
     finally:
-        store.finish_run(lease, report.ended(state, at=now()), None)
+        store.finish_run(lease, report.ended(state, at=now()))
     events.emit("partner_center_erased", dry_run=dry_run, removed=found.to_json())
     return found
 

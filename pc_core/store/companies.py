@@ -113,6 +113,10 @@ class _Place(msgspec.Struct, kw_only=True, array_like=True):
     total: int | None
 
 
+# As in referral.py: completed here, where there is only one thread.
+msgspec.json.Decoder(_Place)
+
+
 def get_company(database: Database, domain: str) -> Company | None:
     """What is known of a domain, lower-case ASCII; None without referrals."""
     with reading(database) as connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pc_core.errors import LeaseLost, TryLater
 from pc_core.ports import Held, Lease
-from pc_core.progress import SyncState
 from pc_core.report import Report
 from pc_core.store import runs, state
 from pc_core.store.batch import Batch, Rows
@@ -105,13 +104,11 @@ def check(lease: Lease, found: Rows) -> None:
         )
 
 
-def finish(database: Database, lease: Lease, report: Report, after: SyncState | None) -> None:
-    """Write the run's end, and the state if given, and give the lease back."""
+def finish(database: Database, lease: Lease, report: Report) -> None:
+    """Write the run's end and give the lease back."""
     with database.connection() as connection:
         batch = Batch(connection)
         batch.begin()
-        if after is not None:
-            state.add_save(batch, lease, after)
         runs.add_save(batch, report)
         batch.add(_SQL["give_back"], {"fence": lease.fence, "task_id": lease.task_id})
         check(lease, batch.send()[-1])

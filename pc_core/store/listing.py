@@ -204,6 +204,10 @@ class _Place(msgspec.Struct, kw_only=True, array_like=True):
     as_of: datetime
 
 
+# As in referral.py: completed here, where there is only one thread.
+msgspec.json.Decoder(_Place)
+
+
 def to_number(value: Decimal | None) -> int | float | None:
     """An amount as a JSON number; its exact digits are in the database."""
     if value is None:

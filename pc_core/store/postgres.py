@@ -38,10 +38,10 @@ class PostgresStore:
         with translated("keep the lease"):
             leases.keep(self._database, lease)
 
-    def finish_run(self, lease: Lease, report: Report, state: SyncState | None) -> None:
+    def finish_run(self, lease: Lease, report: Report) -> None:
         """Write the run's end and give the lease back."""
         with translated("write the end of the run"):
-            leases.finish(self._database, lease, report, state)
+            leases.finish(self._database, lease, report)
 
     def load_state(self) -> SyncState:
         """Where the last run left off."""
@@ -175,10 +175,12 @@ class PostgresStore:
                 self._database, lease, referral_ids=referral_ids, domain=domain, dry_run=dry_run
             )
 
-    def save_sign_in(self, status: SignInStatus) -> bool:
+    def save_sign_in(
+        self, status: SignInStatus, *, unless_ok_after: datetime | None = None
+    ) -> bool:
         """Store the sign-in state; True if state or reason changed."""
         with translated("save the sign-in state"):
-            return states.save_sign_in(self._database, status)
+            return states.save_sign_in(self._database, status, unless_ok_after=unless_ok_after)
 
     def load_sign_in(self) -> SignInStatus | None:
         """The stored sign-in state; None if nobody ever signed in."""

@@ -23,6 +23,10 @@ INTERRUPTED = Failure(
 )
 
 
+_FAILURE = msgspec.json.Decoder(Failure)
+"""Made while this module is imported, by one thread; see state.py."""
+
+
 def add_open(batch: Batch, report: Report) -> None:
     """The row of a run that begins."""
     batch.add(_SQL["open"], _values(report))
@@ -46,7 +50,7 @@ def add_mend(batch: Batch, task_id: str) -> None:
 def read_report(row: tuple[Any, ...]) -> Report:
     """A row of reading.sql's `runs`."""
     counts = Counts.from_json(msgspec.json.decode(row[10]))
-    failure = msgspec.json.decode(row[11], type=Failure) if row[11] is not None else None
+    failure = _FAILURE.decode(row[11]) if row[11] is not None else None
     return Report(
         task_id=row[0],
         trigger=row[1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 _SQL = load_statements("state")
 
-_PARTS: dict[str, type[Any]] = {"head": PendingHead, "sweep": Sweep, "fingerprint": Fingerprint}
+# Made while this module is imported, by one thread: two that decode a type for the first time at
+# the same moment can end the interpreter.
+_PARTS: dict[str, msgspec.json.Decoder[Any]] = {
+    "head": msgspec.json.Decoder(PendingHead),
+    "sweep": msgspec.json.Decoder(Sweep),
+    "fingerprint": msgspec.json.Decoder(Fingerprint),
+}
+_SIGN_IN = msgspec.json.Decoder(SignInStatus)
 _NAMES = tuple(SyncState.__dataclass_fields__)
 
 
@@ -49,9 +57,9 @@ def read(connection: Connection[Any]) -> SyncState:
     if row is None:
         return SyncState()
     values = dict(zip(_NAMES, row, strict=True))
-    for name, kind in _PARTS.items():
+    for name, decoder in _PARTS.items():
         if values[name] is not None:
-            values[name] = msgspec.json.decode(values[name], type=kind)
+            values[name] = decoder.decode(values[name])
     return SyncState(**values)
 
 
@@ -69,7 +77,9 @@ def load_tombstones(database: Database) -> Tombstones:
     )
 
 
-def save_sign_in(database: Database, status: SignInStatus) -> bool:
+def save_sign_in(
+    database: Database, status: SignInStatus, *, unless_ok_after: datetime | None = None
+) -> bool:
     """Store the sign-in state; True if it changed, or the reason of one that is not `ok`.
 
     `since_at` of a state that goes on stays what it was.
@@ -82,6 +92,8 @@ def save_sign_in(database: Database, status: SignInStatus) -> bool:
         if not found:
             raise no_row()
         before = _decode_sign_in(found[0][0])
+        if unless_ok_after is not None and _is_ok_after(before, unless_ok_after):
+            return False
         if before is not None and before.state is status.state and before.since_at is not None:
             status = replace(status, since_at=before.since_at)
         elif status.since_at is None:
@@ -92,6 +104,15 @@ def save_sign_in(database: Database, status: SignInStatus) -> bool:
     if before is None or before.state is not status.state:
         return True
     return status.state is not SignInState.OK and before.reason_code != status.reason_code
+
+
+def _is_ok_after(status: SignInStatus | None, instant: datetime) -> bool:
+    return (
+        status is not None
+        and status.state is SignInState.OK
+        and status.checked_at is not None
+        and status.checked_at > instant
+    )
 
 
 def load_sign_in(database: Database) -> SignInStatus | None:
@@ -107,7 +128,7 @@ def read_sign_in(connection: Connection[Any]) -> SignInStatus | None:
 
 
 def _decode_sign_in(text: str | None) -> SignInStatus | None:
-    return None if text is None else msgspec.json.decode(text, type=SignInStatus)
+    return None if text is None else _SIGN_IN.decode(text)
 
 
 def no_row() -> FixSetting:

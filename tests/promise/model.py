@@ -307,7 +307,9 @@ class _Player:
     def load_sign_in(self) -> SignInStatus | None:
         return None
 
-    def save_sign_in(self, status: SignInStatus) -> bool:
+    def save_sign_in(
+        self, status: SignInStatus, *, unless_ok_after: datetime | None = None
+    ) -> bool:
         return False
 
     def purge(self, lease: Lease, *, older_than_days: int) -> int:
@@ -360,8 +362,8 @@ class _Player:
         marked: int = self.ask(Save(state=_plain(state), mark_missing=True, forget=("sweep",)))
         return marked
 
-    def finish_run(self, lease: Lease, report: Report, state: SyncState | None) -> None:
-        self.ask(Save(state=_plain(state) if state else None, gives_back=True))
+    def finish_run(self, lease: Lease, report: Report) -> None:
+        self.ask(Save(gives_back=True))
 
 
 def _content(row: Row) -> tuple[str, Stored]:
@@ -733,6 +735,9 @@ class Explorer:
         if report.failure is not None and report.failure.code not in honest:
             raise Violation(f"a run failed: {report.failure.message}")
         if report.head_completed_at is None or since is None or self.removals:
+            return
+        if report.state is RunState.PARTIAL and report.sweep_completed_at is not None:
+            # What it calls its success is that sweep's beginning; the one that follows was cut.
             return
         if base.state.last_sweep_at is not None:
             _check_stored(since, base, "a completed run")

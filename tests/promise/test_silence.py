@@ -19,6 +19,7 @@ from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.report import FailureKind
 from pc_core.store import Database, PostgresStore
+from pc_core.sync import Mode
 from tests.promise.trials import Kept, Trial, assert_healthy
 from tests.promise.wires import Meter, Wire
 
@@ -146,6 +147,31 @@ def test_a_database_that_falls_silent_ends_the_run_and_the_next_makes_it_good(
             fall_silent(trial, trial.database_url, PLACES[place])
 
     at_once(PLACES, attempt)
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("full", (b"WITH marked AS", b"COMMIT")), ("incremental", (b"FROM STDIN", b"COMMIT"))],
+    ids=["of a sweep's end", "of a page"],
+)
+def test_a_commit_whose_answer_is_lost_is_not_taken_back_by_the_runs_end(
+    postgres_server: Postgres, template_database: str, mode: Mode, words: tuple[bytes, ...]
+) -> None:
+    with (
+        new_trial(postgres_server, template_database, f"lost answer {mode}") as trial,
+        behind_a_wire(trial, trial.database_url, silence_s=SILENCE_S) as (far, wire),
+    ):
+        wire.cut_after(*words)
+
+        report = far.run(mode)
+
+        assert wire.is_cut
+        assert report.failure is not None
+        assert (report.state, report.failure.code) == ("failed", "database_unavailable")
+        assert trial.store.load_state().sweep is None
+        trial.simulator.clear_requests()
+        assert_next_makes_it_good(trial)
+        assert all("/referrals/" not in one.path for one in trial.simulator.requests), "none by id"
 
 
 @pytest.mark.needs_pgbouncer

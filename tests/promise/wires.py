@@ -42,7 +42,8 @@ class Wire:
     """Forwards connections from a port of its own to another on this machine.
 
     What the process had sent before it was killed still arrives; then its end of the line closes.
-    A mute wire swallows whatever comes, the end of a connection too.
+    A mute wire swallows whatever comes, the end of a connection too. A wire that was to be cut
+    cuts one connection, and serves the next ones again.
     """
 
     def __init__(self, port: int, meter: Meter) -> None:
@@ -55,6 +56,7 @@ class Wire:
         self._mute = threading.Event()
         self._closed = threading.Event()
         self._last_words: bytes | None = None
+        self._cut_at: list[bytes] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -80,6 +82,19 @@ class Wire:
     def mute_after(self, words: bytes) -> None:
         """Swallow everything after the next message with these words, which still arrives."""
         self._last_words = words
+
+    def cut_after(self, *words: bytes) -> None:
+        """Lose the answer to the next message with the last of these words.
+
+        Args:
+            words: of messages that come in this order; those before the last change nothing.
+        """
+        self._cut_at = list(words)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether an answer was lost."""
+        return not self._cut_at
 
     def _accept(self) -> None:
         while True:
@@ -110,6 +125,12 @@ class Wire:
                 # Before it is delivered: its answer must not slip through.
                 if self._last_words is not None and self._last_words in chunk:
                     self._mute.set()
+                if self._cut_at and self._cut_at[0] in chunk:
+                    del self._cut_at[0]
+                    if not self._cut_at:
+                        source.shutdown(socket.SHUT_RDWR)
+                        sink.sendall(chunk)
+                        break
                 sink.sendall(chunk)
         if self._mute.is_set():
             self._closed.wait()

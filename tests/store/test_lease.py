@@ -54,13 +54,14 @@ def test_a_finished_run_gives_the_lease_back(store: PostgresStore) -> None:
     lease = take(store, "first")
     ended = report("first").ended(RunState.COMPLETED, at=NOW)
 
-    store.finish_run(lease, ended, SyncState(watermark_ticks=5))
+    store.save_state(lease, state=SyncState(watermark_ticks=5), report=report("first"))
+
+    store.finish_run(lease, ended)
 
     assert store.load_state() == SyncState(watermark_ticks=5)
     assert take(store, "second").fence > lease.fence
     with pytest.raises(LeaseLost):
-        store.finish_run(lease, ended, SyncState(watermark_ticks=6))
-    assert store.load_state() == SyncState(watermark_ticks=5)
+        store.finish_run(lease, ended)
 
 
 def test_the_end_of_a_run_is_stored_whole(store: PostgresStore, database: Database) -> None:
@@ -71,7 +72,7 @@ def test_the_end_of_a_run_is_stored_whole(store: PostgresStore, database: Databa
     ended = begun.ended(RunState.FAILED, at=NOW + timedelta(seconds=9), failure=failure)
     lease = take(store, "first")
 
-    store.finish_run(lease, ended, None)
+    store.finish_run(lease, ended)
 
     assert Reader(database).get_run("first") == ended
 
@@ -102,7 +103,7 @@ def test_a_run_that_nobody_holds_a_lease_for_is_mended(
     store: PostgresStore, database: Database, sql: Connection
 ) -> None:
     lease = take(store, "first")
-    store.finish_run(lease, report("first"), None)
+    store.finish_run(lease, report("first"))
 
     take(store, "second")
 

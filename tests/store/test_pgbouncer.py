@@ -31,7 +31,7 @@ def test_a_run_and_its_readers_work_through_a_pooler(pooled_database_url: str) -
     unseen = store.unseen(limit=5)
     store.purge(saver.lease, older_than_days=400)
     store.erase(saver.lease, referral_ids=[referral_id(3)], dry_run=False)
-    store.finish_run(saver.lease, report().ended(RunState.COMPLETED, at=NOW), saver.state)
+    store.finish_run(saver.lease, report().ended(RunState.COMPLETED, at=NOW))
     page = Reader(second).list_referrals(ReferralFilter(status=("closed",)), limit=1)
     facts = Reader(second).facts()
     with pytest.raises(LeaseLost):

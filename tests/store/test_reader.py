@@ -28,7 +28,6 @@ def run_of(store: PostgresStore, number: int, **changes: Any) -> None:
     store.finish_run(
         lease,
         began.ended(RunState.COMPLETED, at=began.started_at + timedelta(seconds=5)),
-        None,
     )
 
 
@@ -71,7 +70,7 @@ def test_a_sweep_of_several_runs_tells_what_to_expect_of_the_next(
         lease = store.take_lease(run, holder="test", ttl_s=60)
         assert isinstance(lease, Lease)
         ended = replace(run, sweep_completed_at=at if swept else None).ended(state, at=at)
-        store.finish_run(lease, ended, None)
+        store.finish_run(lease, ended)
 
     finish(0, 1_000, RunState.COMPLETED, swept=True)
     finish(1, 7, RunState.COMPLETED)

@@ -40,7 +40,6 @@ STATES = st.builds(
             stop_ticks=TICKS,
             newest_ticks=TICKS,
             next_link=maybe(WIRE_TEXT),
-            last_ticks=maybe(TICKS),
             restarts=NUMBER,
         )
     ),
@@ -135,6 +134,27 @@ def test_a_change_of_state_or_reason_is_told_and_since_counts_from_it(
     assert (still.since_at, still.checked_at) == (NOW, later)
     assert now is not None
     assert (now.reason_code, now.since_at) == ("AADSTS50173", later)
+
+
+def test_a_refusal_does_not_replace_a_sign_in_that_came_after_it_was_asked_for(
+    store: PostgresStore,
+) -> None:
+    needed = SignInStatus(
+        state=SignInState.SIGN_IN_NEEDED, checked_at=NOW + timedelta(seconds=9), since_at=NOW
+    )
+    signed_in_at = NOW + timedelta(seconds=5)
+    store.save_sign_in(SignInStatus(state=SignInState.OK, checked_at=signed_in_at))
+
+    late = store.save_sign_in(needed, unless_ok_after=NOW)
+    kept = store.load_sign_in()
+    in_time = store.save_sign_in(needed, unless_ok_after=signed_in_at)
+    replaced = store.load_sign_in()
+
+    assert (late, in_time) == (False, True)
+    assert kept is not None
+    assert (kept.state, kept.checked_at) == (SignInState.OK, signed_in_at)
+    assert replaced is not None
+    assert replaced.state is SignInState.SIGN_IN_NEEDED
 
 
 def test_the_sign_in_state_can_be_saved_while_a_run_holds_the_lease(saver: Saver) -> None:
