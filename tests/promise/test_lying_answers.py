@@ -1,16 +1,21 @@
 """Answers that look well and are not: none looks like success, none marks rows as missing."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any, cast
 
 import pytest
 
 from dev.simulator.faults import Fault, Kind
 from pc_core.health import Expected, describe
+from pc_core.plan import StoredRow
 from pc_core.progress import to_ticks
 from pc_core.report import FailureKind, Report
-from pc_core.store import Reader
+from pc_core.store import PostgresStore, Reader
 from pc_core.sync import Mode
 from pc_core.web import respond
 from tests.promise.days import HOUR_S, advance
@@ -26,6 +31,8 @@ pytestmark = pytest.mark.long
 Make = Callable[..., Trial]
 MODES: tuple[Mode, ...] = ("incremental", "full")
 DAY_S = 86_400.0
+LAST_PAGE_S = 0.3
+"""After so long nothing more is looked up: the page was the last one."""
 NUMBERS = count()
 FUTURE = datetime(2099, 1, 1, tzinfo=UTC)
 EXPECTED = Expected(enabled=True, schedule="0 */10 * * * *", full_sync_every=timedelta(hours=24))
@@ -390,6 +397,33 @@ def test_a_moment_noted_by_a_clock_that_was_years_ahead_is_not_waited_for(
     assert "updatedDateTime" in trial.list_queries()[0], "the order is asked for again"
 
 
+class LooksFirst:
+    """The real store, which saves a page only once the one behind it has been looked up."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+        self._run = threading.current_thread()
+        self._looked = threading.Event()
+
+    def within(self, remaining_s: Callable[[], float]) -> LooksFirst:
+        self._store = self._store.within(remaining_s)
+        return self
+
+    def stored_rows(self, ids: Collection[str]) -> dict[str, StoredRow]:
+        found = self._store.stored_rows(ids)
+        if threading.current_thread() is not self._run:
+            self._looked.set()
+        return found
+
+    def save_page(self, *arguments: Any, **named: Any) -> None:
+        self._looked.wait(LAST_PAGE_S)
+        self._looked.clear()
+        self._store.save_page(*arguments, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
 @pytest.mark.parametrize("changes", [1, 2, 9, 10, 11, 25])
 @pytest.mark.parametrize("after", [1, 3])
 def test_rows_that_change_while_the_list_is_read_are_no_broken_order(
@@ -408,11 +442,14 @@ def test_rows_that_change_while_the_list_is_read_are_no_broken_order(
     )
     trial.note_admitted()
     trial.simulator.clear_requests()
+    store = trial.store
+    trial.store = cast("PostgresStore", LooksFirst(store))
 
     report = trial.run()
 
+    trial.store = store
     assert report.state == "completed", report.failure
-    assert trial.store.load_state().order_verdict == "proven"
+    assert store.load_state().order_verdict == "proven"
     assert trial.list_requests() <= 8, "no sweep"
     [written] = trial.query(
         "SELECT count(DISTINCT (referral_id, changed_at)) AS updates"

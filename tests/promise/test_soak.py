@@ -60,6 +60,7 @@ HONEST_CODES = frozenset(
         "order_refused",
         "api_unauthorized",
         "walk_cannot_finish",
+        "visibility_shrank",  # a list that broke off as if it had ended
     }
 )
 
