@@ -61,6 +61,17 @@ def test_facts_of_a_new_database(database: Database) -> None:
     assert facts.last_sweep_received is None
 
 
+def test_the_last_sync_is_no_replay_or_erasure(store: PostgresStore, database: Database) -> None:
+    for number, mode in enumerate(["full", "incremental", "replay", "erase"]):
+        run_of(store, number, mode=mode)
+
+    facts = Reader(database).facts()
+
+    assert facts.last_run is not None
+    assert facts.last_sync is not None
+    assert (facts.last_run.mode, facts.last_sync.mode) == ("erase", "incremental")
+
+
 def test_a_sweep_of_several_runs_tells_what_to_expect_of_the_next(
     store: PostgresStore, database: Database
 ) -> None:
