@@ -98,6 +98,8 @@ def restart_server() -> None:
         "postgres",
         "flexible-server",
         "restart",
+        "--subscription",
+        cloud.need("AZURE_SUBSCRIPTION_ID"),
         "--resource-group",
         cloud.need("AZURE_RESOURCE_GROUP"),
         "--name",

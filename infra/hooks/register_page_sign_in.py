@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
-from pathlib import Path
-from typing import Any
 
 import cloud
 from register_partner_center import find_registration
@@ -45,28 +41,6 @@ ROLES = (
 )
 
 
-def change(client_id: str, content: dict[str, Any]) -> None:
-    """Change the registration by Microsoft Graph.
-
-    Raises:
-        HookError: it was refused.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        body = Path(folder, "body.json")
-        body.write_text(json.dumps(content), encoding="utf-8")
-        cloud.az_when_it_has_spread(
-            "rest",
-            "--method",
-            "PATCH",
-            "--uri",
-            GRAPH.format(client_id=client_id),
-            "--headers",
-            "Content-Type=application/json",
-            "--body",
-            f"@{body}",
-        )
-
-
 def main() -> None:
     """Make the registration or complete it, and remember its id in the azd environment."""
     parser = cloud.arguments(__doc__)
@@ -86,8 +60,11 @@ def main() -> None:
         found = dict(cloud.az("ad", "app", "create", *create))
     client_id = str(found["appId"])
     api = {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [SCOPE]}
-    change(
-        client_id,
+    registration = GRAPH.format(client_id=client_id)
+    cloud.when_it_has_spread(
+        cloud.az_rest,
+        "patch",
+        registration,
         {
             "identifierUris": [f"api://{client_id}"],
             "web": {
@@ -100,10 +77,11 @@ def main() -> None:
     )
     # Only a scope that is there already can be granted beforehand.
     known = [{"appId": AZURE_CLI, "delegatedPermissionIds": [SCOPE["id"]]}]
-    change(client_id, {"api": {**api, "preAuthorizedApplications": known}})
+    granted = {"api": {**api, "preAuthorizedApplications": known}}
+    cloud.when_it_has_spread(cloud.az_rest, "patch", registration, granted)
     cloud.ensure_service_principal(client_id)
-    cloud.az_when_it_has_spread(
-        "ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true"
+    cloud.when_it_has_spread(
+        cloud.az, "ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true"
     )
     cloud.say(f"Registration {options.name}: {client_id}.")
     cloud.say("Assign the roles to people under Enterprise applications, then `azd provision`.")

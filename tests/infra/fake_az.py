@@ -43,12 +43,7 @@ def postgres(state: dict[str, Any], arguments: list[str]) -> Any:
     if arguments[2] == "restart":
         state["restarts"] += 1
         return None
-    rule = option(arguments, "--rule-name")
-    if arguments[3] == "create":
-        state["rules"][rule] = option(arguments, "--start-ip-address")
-        return {"name": rule}
-    state["rules"].pop(rule, None)
-    return None
+    return sys.exit(f"unknown: {arguments}")
 
 
 def applications(state: dict[str, Any], arguments: list[str]) -> Any:
@@ -88,8 +83,7 @@ def applications(state: dict[str, Any], arguments: list[str]) -> Any:
 def graph(state: dict[str, Any], client_id: str, body: str) -> None:
     if state["unknown_for"] > 0:
         state["unknown_for"] -= 1
-        STATE.write_text(json.dumps(state), encoding="utf-8")
-        sys.exit("Resource 'x' does not exist or one of its queried references is not present.")
+        fail(state, "Resource 'x' does not exist or one of its references is not present.")
     app = next(app for app in state["apps"] if app["appId"] == client_id)
     wanted = json.loads(Path(body[1:]).read_text(encoding="utf-8"))
     for client in wanted["api"].get("preAuthorizedApplications", []):
@@ -97,6 +91,43 @@ def graph(state: dict[str, Any], client_id: str, body: str) -> None:
         if not set(client["delegatedPermissionIds"]) <= known:
             sys.exit("(Bad Request) Property api.preAuthorizedApplications is invalid.")
     app.update(wanted)
+
+
+RULE = re.compile(
+    "/subscriptions/77777777-0000-0000-0000-000000000000/resourceGroups/rg-test/providers/"
+    r"Microsoft.DBforPostgreSQL/flexibleServers/[\w-]+/firewallRules/(\w+)\?api-version=2025-08-01"
+)
+
+
+def firewall(state: dict[str, Any], rule: str, arguments: list[str]) -> Any:
+    """Orders are accepted at once and carried out after so many questions."""
+    rules, orders = state["rules"], state["orders"]
+    match option(arguments, "--method"):
+        case "get":
+            if rule in orders:
+                orders[rule][1] -= 1
+                if orders[rule][1] < 0:
+                    rules[rule] = orders.pop(rule)[0]
+                    if rules[rule] is None:
+                        del rules[rule]
+            if rule in rules:
+                return {"name": rule, "properties": {"startIpAddress": rules[rule]}}
+            return fail(state, 'ERROR: Not Found({"error":{"code":"ResourceNotFound"}})')
+        case _ if rule in orders:
+            return fail(state, "ERROR: Conflict (ServerIsBusy)")
+        case "put":
+            body = json.loads(Path(option(arguments, "--body")[1:]).read_text(encoding="utf-8"))
+            address = body["properties"]["startIpAddress"]
+            orders[rule] = [address, state["order_takes"]]
+            return {"operation": "UpsertFirewallRule"}
+        case "delete":
+            orders[rule] = [None, state["order_takes"]]
+    return None
+
+
+def fail(state: dict[str, Any], text: str) -> Any:
+    STATE.write_text(json.dumps(state), encoding="utf-8")
+    return sys.exit(text)
 
 
 TIMER_TIMEOUT_S = 60.0
@@ -136,12 +167,16 @@ def timer_runs(url: str, api_key: str) -> set[str]:
 
 
 def az(state: dict[str, Any], arguments: list[str]) -> Any:
+    if state["failing"] and state["failing"] in " ".join(arguments):
+        sys.exit("ERROR: (InternalServerError) on purpose")
     for prefix, answer in state["answers"].items():
         if " ".join(arguments).startswith(prefix):
             return answer
     match arguments[0]:
         case "rest":
-            client_id = re.findall(r"appId='([^']+)'", option(arguments, "--uri"))[0]
+            if rule := RULE.fullmatch(option(arguments, "--url")):
+                return firewall(state, rule[1], arguments)
+            client_id = re.findall(r"appId='([^']+)'", option(arguments, "--url"))[0]
             return graph(state, client_id, option(arguments, "--body"))
         case "keyvault":
             return keyvault(state, arguments)

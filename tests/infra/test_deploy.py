@@ -277,8 +277,8 @@ def test_another_server_can_be_backed_up(
 
     assert done.code == 0, done.err
     assert len(list((tmp_path / "backups").glob("*.dump"))) == 1
-    rules = [call for call in cloud.calls if "firewall-rule" in call]
-    assert {call[call.index("--name") + 1] for call in rules[-2:]} == {"localhost"}
+    rules = [word for call in cloud.calls for word in call if "/firewallRules/" in word]
+    assert all("/flexibleServers/localhost/" in url for url in rules[-4:])
 
 
 def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done], name: str) -> None:

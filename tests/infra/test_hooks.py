@@ -1,5 +1,6 @@
 """The hooks: what they leave in the vault and the database, once, twice and when it goes wrong."""
 
+import itertools
 import json
 
 import psycopg
@@ -94,6 +95,62 @@ def test_a_database_that_refuses_leaves_no_hole_in_the_firewall(
     assert "run it again" in done.err
     assert cloud.state["rules"] == {}
     assert TOKEN not in done.err
+
+
+def test_the_firewall_is_waited_for_when_it_opens_and_when_it_closes(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.set(order_takes=3)
+
+    done = cloud.run(POST, **each_postgres.environ, SPREAD_WAIT_S="0")
+
+    assert done.code == 0, done.err
+    methods = [call[3] for call in cloud.calls if "/firewallRules/" in " ".join(call)]
+    assert methods == ["put", *["get"] * 4, "delete", *["get"] * 4]
+    assert (cloud.state["rules"], cloud.state["orders"]) == ({}, {})
+
+
+def test_a_rule_that_cannot_be_made_is_not_removed_either(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.set(failing="--method put")
+
+    done = cloud.run(POST, **each_postgres.environ)
+
+    assert done.code == 1
+    assert "on purpose" in done.err
+    assert not [call for call in cloud.calls if "delete" in call]
+
+
+def test_a_rule_that_cannot_be_removed_does_not_hide_what_went_wrong_first(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.set(failing="--method delete")
+
+    alone = cloud.run(POST, **each_postgres.environ)
+    beside = cloud.run(POST, **(each_postgres.environ | {"DATABASE_ADMIN_NAME": "nobody"}))
+
+    assert (alone.code, beside.code) == (1, 1)
+    assert "The firewall of psql-test may still let 203.0.113.7 in" in alone.err
+    assert "No connection to postgres" in beside.err
+    assert "az rest --method delete" in beside.out
+
+
+def test_the_server_that_is_restarted_is_the_environments(cloud: Cloud) -> None:
+    code = "import sys; sys.path[0] = 'infra/hooks'; import postprovision as p; p.restart_server()"
+
+    done = cloud.run(
+        *("-c", code),
+        AZURE_SUBSCRIPTION_ID="a",
+        AZURE_RESOURCE_GROUP="b",
+        DATABASE_SERVER="c",
+    )
+
+    assert done.code == 0, done.err
+    [call] = cloud.calls
+    named = dict(itertools.pairwise(call))
+    wanted = {"--subscription": "a", "--resource-group": "b", "--name": "c"}
+    assert wanted.items() <= named.items()
 
 
 def test_a_server_with_a_certificate_of_somebody_else_gets_no_token(

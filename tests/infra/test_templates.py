@@ -107,7 +107,7 @@ def test_what_the_hooks_and_commands_read_is_an_output() -> None:
     outputs = set(re.findall(r"^output ([A-Z_]+) ", templates.text("main.bicep"), re.MULTILINE))
 
     assert read
-    set_by_azd = {"AZURE_LOCATION"}
+    set_by_azd = {"AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID"}
     assert read - set_by_azd <= outputs
 
 
