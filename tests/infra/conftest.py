@@ -42,7 +42,6 @@ EMPTY: dict[str, Any] = {
     "deployed": [],
     "deploy_fails": False,
     "answers": {},
-    "fire_timer": [],
     "unknown_for": 0,
     "token": TOKEN,
 }

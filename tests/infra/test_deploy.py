@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import requests
 
 from dev.deploy import backup, smoke
 from dev.deploy.hooks import cloud as hooks_cloud
@@ -366,29 +367,37 @@ def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done], na
     assert "none to go back to" in done.err
 
 
-def test_a_release_ends_with_a_smoke_test_on_the_app_and_can_be_taken_back(
-    cloud: Cloud, deploy: Callable[..., Done], name: str, served: Served
-) -> None:
+@pytest.fixture
+def scheduled(served: Served) -> Iterator[Served]:
+    """The app with a schedule that comes round every second."""
+    over = threading.Event()
+
+    def fire() -> None:
+        while not over.wait(1):
+            requests.post(
+                f"{served.url}/admin/functions/scheduled_sync",
+                json={},
+                headers={"x-functions-key": served.master_key},
+                timeout=60,
+            )
+
     sign_in(served)
-    served.ask(f"{API}/referrals/sync", method="POST")
-    there = {"APP_URL": served.url}
-    key = {"SMOKE_API_KEY": served.key}
-    cloud.set(
-        environment=ENVIRONMENT | there, fire_timer=[served.url, served.master_key, served.key]
-    )
-    folder = CLONE / ".azure" / name / "packages"
+    clock = threading.Thread(target=fire)
+    clock.start()
+    yield served
+    over.set()
+    clock.join()
 
-    first = deploy("release", "--confirm", name, **key)
-    assert first.code == 0, first.out + first.err
-    [package] = folder.glob("*.zip")
-    (folder / "older.zip").write_bytes(b"an older package")
-    (folder / "worked.json").write_text(json.dumps(["older.zip", package.name]))
-    back = deploy("rollback", "--confirm", name, **key)
 
-    assert back.code == 0, back.out + back.err
-    assert cloud.state["deployed"] == [package.name, "older.zip"]
-    assert json.loads((folder / "worked.json").read_text()) == [package.name, "older.zip"]
-    assert re.findall(r"ok      ([\w ]+):", back.out) == [
+def test_a_release_ends_with_a_smoke_test_on_the_app(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, scheduled: Served
+) -> None:
+    cloud.set(environment=ENVIRONMENT | {"APP_URL": scheduled.url})
+
+    done = deploy("release", "--confirm", name, SMOKE_API_KEY=scheduled.key)
+
+    assert done.code == 0, done.out + done.err
+    assert re.findall(r"ok      ([\w ]+):", done.out)[-6:] == [
         "health",
         "closed to strangers",
         "sync by hand",
@@ -396,6 +405,57 @@ def test_a_release_ends_with_a_smoke_test_on_the_app_and_can_be_taken_back(
         "ready",
         "timer",
     ]
+
+
+def test_a_rollback_leads_to_the_newest_package_that_works_and_is_not_the_current_one(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, scheduled: Served
+) -> None:
+    cloud.set(environment=ENVIRONMENT | {"APP_URL": scheduled.url})
+    key = {"SMOKE_API_KEY": scheduled.key}
+
+    def release(**environ: str) -> int:
+        return deploy("release", "--confirm", name, **environ).code
+
+    def roll_back() -> str:
+        done = deploy("rollback", "--confirm", name, **key)
+        assert done.code == 0, done.out + done.err
+        return str(cloud.state["deployed"][-1])
+
+    # Without a key nothing can be asked, so that the smoke test fails.
+    assert (release(**key), release()) == (0, 1)
+    first, _ = cloud.state["deployed"]
+    assert roll_back() == first
+    assert (release(**key), release()) == (0, 1)
+    *_, third, _ = cloud.state["deployed"]
+    assert roll_back() == third
+    assert roll_back() == first
+    cloud.set(deploy_fails=True)
+    assert (release(**key), deploy("rollback", "--confirm", name, **key).code) == (1, 1)
+    cloud.set(deploy_fails=False)
+    assert roll_back() == first
+
+
+@pytest.mark.parametrize("step", ["release", "roll_back"])
+def test_only_a_run_after_the_deployment_proves_the_timer(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, step: str
+) -> None:
+    folder = CLONE / ".azure" / name / "packages"
+    folder.mkdir(parents=True)
+    (folder / "older.zip").write_bytes(b"an older package")
+    extra = "back_up=None" if step == "release" else "to=packages(environment) / 'older.zip'"
+    code = (
+        "from dev.deploy.backup import utc_now\n"
+        "from dev.deploy.environment import Environment\n"
+        f"from dev.deploy.release import packages, {step}\n"
+        f"environment = Environment.load({name!r})\n"
+        f"{step}(environment, smoke=lambda since: print(since.isoformat()), now=utc_now, {extra})"
+    )
+
+    done = cloud.run("-c", code)
+
+    assert done.code == 0, done.out + done.err
+    since = datetime.fromisoformat(done.out.splitlines()[-1])
+    assert since > datetime.fromisoformat(cloud.state["deployed_at"])
 
 
 def test_a_failed_deployment_is_not_remembered_as_one_that_worked(
