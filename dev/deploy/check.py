@@ -150,14 +150,7 @@ def _schema(environment: Environment) -> str:
         token = database.administrator_token()
         with database.connect(name, token=token) as connection:
             status = migrate.compare(migrate.read_revision(connection))
-    if status.newer:
-        raise cloud.HookError(
-            f"the database is at {status.current}, newer than this code's {status.expected}: "
-            "check out the newer release"
-        )
-    if status.pending:
-        return f"at {status.current or 'nothing'}, {', '.join(status.pending)} will be applied"
-    return f"at {status.current}, the head"
+    return status.describe()
 
 
 _CHECKS: dict[str, Callable[[Environment], str]] = {

@@ -79,16 +79,18 @@ def prepare_database() -> None:
         if restart_due is not None:
             restart_server()
         with database.connect(name, token=token) as connection:
-            apply_roles(connection, app_role=app)
+            # An older release does not know whose the newer tables are.
+            if not migrate.compare(migrate.read_revision(connection)).newer:
+                apply_roles(connection, app_role=app)
+        url = database.url(name, token=token)
         try:
-            applied = migrate.upgrade(database.url(name, token=token), app_role=app)
+            applied = migrate.upgrade(url, app_role=app)
+            status = migrate.status(url)
         except PartnerCenterSyncError as error:
             raise cloud.HookError(f"{error.code}: {error}") from None
-    cloud.say(
-        f"Database: applied {', '.join(applied)}."
-        if applied
-        else "Database: the schema is current."
-    )
+    if applied:
+        cloud.say(f"Database: applied {', '.join(applied)}.")
+    cloud.say(f"Database: the schema is {status.describe()}.")
 
 
 def restart_server() -> None:

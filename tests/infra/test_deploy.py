@@ -250,6 +250,22 @@ def test_the_apps_commands_run_on_the_environments_database(
 
 
 @pytest.mark.needs_tls_postgres
+def test_a_newer_schema_does_not_stop_a_release_that_is_taken_back(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    with azure_postgres.connect() as superuser:
+        superuser.execute("UPDATE partner_center_schema_version SET version_num = '9999'")
+
+    checked = deploy("check", **azure_postgres.environ)
+    asked = deploy("run", "--", "migrate", "--status", **azure_postgres.environ)
+
+    assert (checked.code, asked.code) == (0, 0), checked.out + asked.err
+    assert "schema: at 9999, newer than this release's" in checked.out
+    assert "newer than this release's" in asked.out
+
+
+@pytest.mark.needs_tls_postgres
 def test_the_database_can_be_asked_and_not_changed(
     cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
 ) -> None:

@@ -28,7 +28,7 @@ def test_after_provisioning_twice_everything_is_as_after_once(
     assert (state["rules"], state["modes"], state["restarts"]) == ({}, ["0o600"], 0)
     Fernet(state["secrets"]["token-cache-key"])
     assert "stays as it is" in second.out
-    assert "the schema is current" in second.out
+    assert "as this release expects" in second.out
     with each_postgres.connect() as superuser:
         owners = superuser.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'partner_center_%'"
@@ -43,6 +43,29 @@ def test_the_key_and_the_token_are_never_shown(cloud: Cloud, each_postgres: Serv
     shown = done.out + done.err + json.dumps(cloud.calls)
     assert cloud.state["secrets"]["token-cache-key"] not in shown
     assert TOKEN not in shown
+
+
+def test_a_release_that_is_taken_back_leaves_a_newer_schema_and_its_grants_alone(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.run(POST, **each_postgres.environ)
+    with each_postgres.connect() as superuser:
+        superuser.execute("UPDATE partner_center_schema_version SET version_num = '9999'")
+        superuser.execute("SET ROLE partner_center_owner")
+        superuser.execute("CREATE TABLE partner_center_secrets ()")
+        superuser.execute("REVOKE ALL ON partner_center_secrets FROM partner_center_reader")
+
+    done = cloud.run(POST, **each_postgres.environ)
+
+    assert done.code == 0, done.err
+    assert "the schema is at 9999, newer than this release's" in done.out
+    with each_postgres.connect() as superuser:
+        assert migrate.read_revision(superuser) == "9999"
+        granted = superuser.execute(
+            "SELECT has_table_privilege("
+            "'partner_center_reader', 'partner_center_secrets', 'SELECT')"
+        ).fetchone()
+    assert granted == (False,)
 
 
 def test_the_apps_role_may_change_rows_and_nothing_else(
