@@ -12,6 +12,9 @@ from dev.deploy.hooks import cloud, database, preprovision
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
 """Microsoft Partner, the audience of the referrals API."""
 
+MAY_NOT_LOOK = ("Insufficient privileges", "Authorization_RequestDenied")
+"""Microsoft Graph's words to a service principal without a permission to read registrations."""
+
 PROVIDERS = (
     "Microsoft.DBforPostgreSQL",
     "Microsoft.Insights",
@@ -68,7 +71,16 @@ def _registration(_: Environment) -> str:
         if os.environ.get("HUNTER_PARTNER_CENTER_ENABLED", "").lower() == "true":
             raise cloud.HookError("HUNTER_PARTNER_CENTER_CLIENT_ID is not set")
         return "none yet, and the feature flag is off"
-    app = cloud.az("ad", "app", "show", "--id", client_id)
+    try:
+        app = cloud.az("ad", "app", "show", "--id", client_id)
+        grants = cloud.az("ad", "app", "permission", "list-grants", "--id", client_id)
+    except cloud.HookError as error:
+        if any(word in str(error) for word in MAY_NOT_LOOK):
+            return (
+                "Entra ID tells it only to people and to who may read it; what is missing shows at "
+                "the first sign-in"
+            )
+        raise
     if not app.get("isFallbackPublicClient"):
         raise cloud.HookError("public client flows are off, so no device code would be given")
     apis = {access["resourceAppId"] for access in app.get("requiredResourceAccess") or []}
@@ -77,7 +89,6 @@ def _registration(_: Environment) -> str:
             "the delegated permission on Microsoft Partner is missing; "
             "infra/hooks/register_partner_center.py adds it"
         )
-    grants = cloud.az("ad", "app", "permission", "list-grants", "--id", client_id)
     if not any(grant.get("consentType") == "AllPrincipals" for grant in grants or []):
         raise cloud.HookError(
             "an administrator has not consented; infra/hooks/register_partner_center.py does"

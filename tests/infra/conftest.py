@@ -33,7 +33,7 @@ EMPTY: dict[str, Any] = {
     "rules": {},
     "orders": {},
     "order_takes": 0,
-    "failing": "",
+    "failing": {},
     "restarts": 0,
     "apps": [],
     "apis": {},

@@ -130,8 +130,9 @@ def fail(state: dict[str, Any], text: str) -> Any:
 
 
 def az(state: dict[str, Any], arguments: list[str]) -> Any:
-    if state["failing"] and state["failing"] in " ".join(arguments):
-        sys.exit("ERROR: (InternalServerError) on purpose")
+    for words, reason in state["failing"].items():
+        if words in " ".join(arguments):
+            sys.exit(f"ERROR: {reason}")
     for prefix, answer in state["answers"].items():
         if " ".join(arguments).startswith(prefix):
             return answer

@@ -376,6 +376,29 @@ def test_a_quota_that_azure_does_not_tell_holds_nothing_up(
     assert "quota: Azure does not tell" in done.out
 
 
+@pytest.mark.parametrize("asked", ["ad app show", "ad app permission list-grants"])
+def test_a_registration_that_the_caller_may_not_read_holds_nothing_up(
+    cloud: Cloud, deploy: Callable[..., Done], asked: str
+) -> None:
+    cloud.set(failing={asked: "Insufficient privileges to complete the operation."})
+
+    done = deploy("check")
+
+    assert done.code == 0, done.out
+    assert "registration: Entra ID tells it only to" in done.out
+
+
+def test_a_registration_that_does_not_exist_fails_the_check(
+    cloud: Cloud, deploy: Callable[..., Done]
+) -> None:
+    cloud.set(failing={"ad app show": "Resource 'x' does not exist."})
+
+    done = deploy("check")
+
+    assert done.code == 1
+    assert "FAILED  registration" in done.out
+
+
 def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done], name: str) -> None:
     done = deploy("rollback", "--confirm", name)
 

@@ -136,7 +136,7 @@ def test_the_firewall_is_waited_for_when_it_opens_and_when_it_closes(
 def test_a_rule_that_cannot_be_made_is_not_removed_either(
     cloud: Cloud, each_postgres: Server
 ) -> None:
-    cloud.set(failing="--method put")
+    cloud.set(failing={"--method put": "on purpose"})
 
     done = cloud.run(POST, **each_postgres.environ)
 
@@ -148,7 +148,7 @@ def test_a_rule_that_cannot_be_made_is_not_removed_either(
 def test_a_rule_that_cannot_be_removed_does_not_hide_what_went_wrong_first(
     cloud: Cloud, each_postgres: Server
 ) -> None:
-    cloud.set(failing="--method delete")
+    cloud.set(failing={"--method delete": "on purpose"})
 
     alone = cloud.run(POST, **each_postgres.environ)
     beside = cloud.run(POST, **(each_postgres.environ | {"DATABASE_ADMIN_NAME": "nobody"}))

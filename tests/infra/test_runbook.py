@@ -30,7 +30,8 @@ __all__ = ["make_harness"]
 RUNBOOK = (CLONE / "docs" / "operations.md").read_text(encoding="utf-8")
 README = (CLONE / "README.md").read_text(encoding="utf-8")
 QUERIES = sorted([*(CLONE / "infra" / "queries").glob("*.kql"), *(CLONE / "docs").rglob("*.kql")])
-SET_BY_THE_READER = {"NEW", "OLD", "TOKEN"}
+SET_BY_THE_READER = {"NEW", "OLD", "TOKEN", "WHO", "PAGE"}
+SET_BY_A_HOOK = {"AUTH_CLIENT_ID"}
 OF_AZD_AND_THE_HOOKS = {"AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE", "DEPLOYER_IP"}
 
 
@@ -121,7 +122,15 @@ def test_every_name_that_is_used_comes_from_the_environment() -> None:
     used = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", RUNBOOK))
 
     assert {"APP_URL", "APP_NAME", "AZURE_RESOURCE_GROUP", "DATABASE_SERVER"} <= used
-    assert used - SET_BY_THE_READER <= outputs
+    assert used - SET_BY_THE_READER - SET_BY_A_HOOK <= outputs
+
+
+def test_the_role_that_is_given_to_the_workflow_is_the_operators() -> None:
+    hook = (CLONE / "infra" / "hooks" / "register_page_sign_in.py").read_text(encoding="utf-8")
+    operator = re.search(r'"id": "([0-9a-f-]{36})",\s+"value": "Referrals.Operate"', hook)
+
+    assert operator is not None
+    assert f'\\"appRoleId\\": \\"{operator[1]}\\"' in RUNBOOK
 
 
 def test_every_setting_that_is_named_exists() -> None:
