@@ -54,12 +54,11 @@ def check(environment: Environment) -> None:
 
 
 def _signed_in(_: Environment) -> str:
-    account = cloud.az("account", "show")
-    return f"az is signed in to the subscription {account['id']}"
+    return f"az is signed in to the subscription {cloud.signed_in()['id']}"
 
 
 def _settings(_: Environment) -> str:
-    found = preprovision.problems()
+    found = preprovision.problems(cloud.az("account", "show")["user"])
     if found:
         raise cloud.HookError(" ".join(found))
     return "complete, and the alerts' windows fit the schedules"

@@ -104,6 +104,23 @@ def az(*command: str, secret_output: bool = False) -> Any:
     return json.loads(text) if text else None
 
 
+def signed_in() -> dict[str, Any]:
+    """The account that az uses: `id` of its subscription, `user` with `name` and `type`.
+
+    Raises:
+        HookError: as `az`; or it is on another subscription than the azd environment.
+    """
+    account: dict[str, Any] = az("account", "show")
+    wanted = os.environ.get("AZURE_SUBSCRIPTION_ID", "")
+    if wanted and account["id"].lower() != wanted.lower():
+        raise HookError(
+            f"az is on the subscription {account['id']}, and this environment is in {wanted}. "
+            f"Nothing was done. `az account set --subscription {wanted}`; if az does not know it, "
+            "`az login` first."
+        )
+    return account
+
+
 def az_rest(method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
     """Ask Azure Resource Manager or Microsoft Graph itself, where az's own commands change.
 

@@ -344,6 +344,7 @@ def test_a_dry_run_names_every_step_and_takes_none(
         ({"provider list": ["Microsoft.Web"]}, {}, "az provider register"),
         ({}, {"PRIVATE_NETWORK": "true"}, "Microsoft.App"),
         ({}, {"ALERT_EMAIL": ""}, "ALERT_EMAIL"),
+        ({}, {"AZURE_SUBSCRIPTION_ID": "another"}, "az account set --subscription another"),
         ({}, {"HUNTER_PARTNER_CENTER_CLIENT_ID": ""}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
     ],
 )

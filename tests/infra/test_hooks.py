@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from pc_core.store import migrate
-from tests.infra.conftest import TOKEN, Cloud, Server
+from tests.infra.conftest import SUBSCRIPTION, TOKEN, Cloud, Server
 
 POST = "infra/hooks/postprovision.py"
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
@@ -197,7 +197,7 @@ def test_a_deleted_key_is_not_replaced_by_another(cloud: Cloud) -> None:
     assert cloud.state["secrets"] == {}
 
 
-def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> None:
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(cloud: Cloud) -> None:
     environ = {
         "KEY_VAULT_NAME": "kv-test",
         "DATABASE_NAME": "hunter",
@@ -222,7 +222,7 @@ def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> No
     assert [done.code for done in outcomes] == [0] * 6, [done.err for done in outcomes]
     # The first one only looks in any case.
     assert all("Would" in done.out for done in outcomes[1:])
-    assert cloud.calls == []
+    assert [call[:3] for call in cloud.calls] == [["az", "account", "show"]]
 
 
 def test_what_the_hook_needs_is_named_when_it_is_missing(cloud: Cloud) -> None:
@@ -283,7 +283,12 @@ def test_registering_the_page_twice_makes_one_registration_with_both_roles(cloud
         ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "often"}, "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"),
         ({"HUNTER_PARTNER_CENTER_ENABLED": "true"}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
         ({"DATABASE_HIGH_AVAILABILITY": "true"}, "DATABASE_SKU_TIER"),
-        ({"AZURE_PRINCIPAL_TYPE": "ServicePrincipal"}, "DATABASE_ADMIN_NAME"),
+        ({"DATABASE_ADMIN_GROUP_ID": "g"}, "DATABASE_ADMIN_NAME must be the display name"),
+        (
+            {"DATABASE_ADMIN_GROUP_ID": "g", "DATABASE_ADMIN_NAME": "ada@example.com"},
+            "DATABASE_ADMIN_NAME must be the display name",
+        ),
+        ({"AZURE_SUBSCRIPTION_ID": "another"}, "`az account set --subscription another`"),
     ],
 )
 def test_what_would_not_work_is_refused_before_anything_is_created(
@@ -295,5 +300,27 @@ def test_what_would_not_work_is_refused_before_anything_is_created(
     assert complaint in done.err
 
 
-def test_the_defaults_with_an_address_are_accepted(cloud: Cloud) -> None:
-    assert cloud.run("infra/hooks/preprovision.py", **GOOD).code == 0
+def test_a_service_principal_that_deploys_has_to_be_named(cloud: Cloud) -> None:
+    user = {"name": "00000000-0000-0000-0000-000000000009", "type": "servicePrincipal"}
+    cloud.set(answers={"account show": {"id": SUBSCRIPTION, "user": user}})
+
+    unnamed = cloud.run("infra/hooks/preprovision.py", **GOOD)
+    named = cloud.run("infra/hooks/preprovision.py", **GOOD, DATABASE_ADMIN_NAME="releases")
+
+    assert (unnamed.code, named.code) == (1, 0)
+    assert "DATABASE_ADMIN_NAME is not set" in unnamed.err
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"AZURE_SUBSCRIPTION_ID": SUBSCRIPTION.upper()},
+        {"DATABASE_ADMIN_GROUP_ID": "g", "DATABASE_ADMIN_NAME": "deployers"},
+    ],
+    ids=["defaults", "subscription", "group"],
+)
+def test_the_defaults_with_an_address_are_accepted(cloud: Cloud, environ: dict[str, str]) -> None:
+    done = cloud.run("infra/hooks/preprovision.py", **GOOD, **environ)
+
+    assert done.code == 0, done.err

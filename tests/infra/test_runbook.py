@@ -31,8 +31,8 @@ RUNBOOK = (CLONE / "docs" / "operations.md").read_text(encoding="utf-8")
 README = (CLONE / "README.md").read_text(encoding="utf-8")
 QUERIES = sorted([*(CLONE / "infra" / "queries").glob("*.kql"), *(CLONE / "docs").rglob("*.kql")])
 SET_BY_THE_READER = {"NEW", "OLD", "TOKEN", "WHO", "PAGE"}
-SET_BY_A_HOOK = {"AUTH_CLIENT_ID"}
-OF_AZD_AND_THE_HOOKS = {"AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE", "DEPLOYER_IP"}
+SET_BY_AZD_OR_A_HOOK = {"AZURE_SUBSCRIPTION_ID", "AUTH_CLIENT_ID"}
+OF_THE_HOOKS = {"DEPLOYER_IP"}
 
 
 def blocks(text: str) -> list[str]:
@@ -122,7 +122,7 @@ def test_every_name_that_is_used_comes_from_the_environment() -> None:
     used = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", RUNBOOK))
 
     assert {"APP_URL", "APP_NAME", "AZURE_RESOURCE_GROUP", "DATABASE_SERVER"} <= used
-    assert used - SET_BY_THE_READER - SET_BY_A_HOOK <= outputs
+    assert used - SET_BY_THE_READER - SET_BY_AZD_OR_A_HOOK <= outputs
 
 
 def test_the_role_that_is_given_to_the_workflow_is_the_operators() -> None:
@@ -135,7 +135,7 @@ def test_the_role_that_is_given_to_the_workflow_is_the_operators() -> None:
 
 def test_every_setting_that_is_named_exists() -> None:
     parameters = set(re.findall(r"\$\{([A-Z_]+)", templates.text("main.parameters.json")))
-    known = {*Settings.keys(), *parameters, *OF_AZD_AND_THE_HOOKS}
+    known = {*Settings.keys(), *parameters, *OF_THE_HOOKS}
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)[`=]", RUNBOOK))
     named |= set(re.findall(r"azd env set ([A-Z_]+)", RUNBOOK + README))
     named -= {"NAME"}

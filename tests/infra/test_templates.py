@@ -111,6 +111,18 @@ def test_what_the_hooks_and_commands_read_is_an_output() -> None:
     assert read - set_by_azd <= outputs
 
 
+def test_a_group_that_is_named_administers_the_database_and_the_deployer_the_vault() -> None:
+    template = templates.text("main.bicep")
+
+    assert "adminId: empty(databaseAdminGroupId) ? principalId : databaseAdminGroupId" in template
+    assert "adminType: empty(databaseAdminGroupId) ? principalType : 'Group'" in template
+    assert "deployerId: principalId" in template
+    # azd puts in whoever is signed in, so that nobody else can be named by these two.
+    parameters = templates.text("main.parameters.json")
+    assert '"${AZURE_PRINCIPAL_ID}"' in parameters
+    assert '"${DATABASE_ADMIN_GROUP_ID}"' in parameters
+
+
 def test_the_connections_of_all_instances_fit_the_server() -> None:
     instances = re.search(r"maximumInstanceCount: (\d+)", templates.text("modules/app.bicep"))
     limit = re.search(
