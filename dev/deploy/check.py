@@ -86,11 +86,12 @@ def _registration(_: Environment) -> str:
     if PARTNER_API not in apis:
         raise cloud.HookError(
             "the delegated permission on Microsoft Partner is missing; "
-            "infra/hooks/register_partner_center.py adds it"
+            f"{cloud.hook_command('register_partner_center')} adds it"
         )
     if not any(grant.get("consentType") == "AllPrincipals" for grant in grants or []):
         raise cloud.HookError(
-            "an administrator has not consented; infra/hooks/register_partner_center.py does"
+            "an administrator has not consented; "
+            f"{cloud.hook_command('register_partner_center')} does"
         )
     return "public client, permission and consent are there"
 

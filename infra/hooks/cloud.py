@@ -56,6 +56,12 @@ def use_project() -> None:
         sys.path.insert(0, str(PROJECT))
 
 
+def hook_command(script: str) -> str:
+    """What to type to run a script of this folder with its environment's values."""
+    name = os.environ.get("AZURE_ENV_NAME") or "NAME"
+    return f"`python3 -m dev deploy hook -e {name} --confirm {name} {script}`"
+
+
 def need(name: str) -> str:
     """An output of the deployment, from the azd environment.
 

@@ -133,7 +133,7 @@ def main() -> None:
     if os.environ.get("PAGE_SIGN_IN", "").lower() != "true":
         cloud.say(
             "The page is closed to everybody until people can sign in: "
-            "`python infra/hooks/register_page_sign_in.py`, then `azd provision`."
+            f"{cloud.hook_command('register_page_sign_in')}, then `azd provision`."
         )
 
 

@@ -40,7 +40,7 @@ def problems(user: Mapping[str, str]) -> list[str]:
     if given.get("HUNTER_PARTNER_CENTER_ENABLED", "").lower() == "true" and not settings.client_id:
         found.append(
             "HUNTER_PARTNER_CENTER_ENABLED is true, but HUNTER_PARTNER_CENTER_CLIENT_ID is not "
-            "set. infra/hooks/register_partner_center.py makes the registration."
+            f"set. {cloud.hook_command('register_partner_center')} makes the registration."
         )
     windows_found = (
         windows.silence_problem(

@@ -229,7 +229,10 @@ def test_the_apps_commands_run_on_the_environments_database(
     current = deploy("run", "--", "migrate", "--status", **there)
     status = deploy("run", "--", "status", "--json", **there)
     looked = deploy("run", "--", "erase", "--domain", "customer.example", **there)
-    unconfirmed = deploy("run", "--", "erase", "--domain", "customer.example", "--yes", **there)
+    unconfirmed = [
+        deploy("run", "--", "erase", "--domain", "customer.example", yes, **there)
+        for yes in ("--yes", "--ye")
+    ]
     erased = deploy(
         "run",
         "--confirm",
@@ -242,7 +245,9 @@ def test_the_apps_commands_run_on_the_environments_database(
         **there,
     )
 
-    assert (current.code, looked.code, unconfirmed.code, erased.code) == (0, 0, 1, 0), erased.err
+    assert (current.code, looked.code, erased.code) == (0, 0, 0), erased.err
+    assert [done.code for done in unconfirmed] == [1, 1]
+    assert all("no confirmation was given" in done.err for done in unconfirmed)
     assert json.loads(status.out.splitlines()[-1])["enabled"] is True
     assert "Would erase" in looked.out
     assert "Erased" in erased.out
@@ -266,7 +271,7 @@ def test_a_newer_schema_does_not_stop_a_release_that_is_taken_back(
 
 
 @pytest.mark.needs_tls_postgres
-def test_the_database_can_be_asked_and_not_changed(
+def test_the_database_can_be_asked_and_a_slip_changes_nothing(
     cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
 ) -> None:
     cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
@@ -296,6 +301,42 @@ def test_another_server_can_be_backed_up(
     assert len(list((tmp_path / "backups").glob("*.dump"))) == 1
     rules = [word for call in cloud.calls for word in call if "/firewallRules/" in word]
     assert all("/flexibleServers/localhost/" in url for url in rules[-4:])
+
+
+HOOK_VALUES = {
+    "KEY_VAULT_NAME": "kv-test",
+    "DATABASE_NAME": "hunter",
+    "DATABASE_SERVER": "psql-test",
+    "APP_IDENTITY_NAME": "id-app",
+}
+
+
+def test_a_hook_that_changes_something_has_to_be_confirmed(
+    cloud: Cloud, deploy: Callable[..., Done], name: str
+) -> None:
+    cloud.set(environment=ENVIRONMENT | HOOK_VALUES)
+
+    unconfirmed = deploy("hook", "postprovision")
+    dry = [
+        deploy("hook", "postprovision", "--dry-run"),
+        deploy("hook", "--dry-run", "postprovision"),
+    ]
+    looking = deploy("hook", "preprovision")
+
+    assert unconfirmed.code == 1
+    assert f"Add --confirm {name} after -e {name}" in unconfirmed.err
+    assert [done.code for done in (*dry, looking)] == [0, 0, 0], dry[1].err + looking.err
+    assert all("Would make the database role" in done.out for done in dry)
+    assert not [call for call in cloud.calls if call[1] in ("keyvault", "rest")]
+
+
+def test_a_confirmed_hook_runs(cloud: Cloud, deploy: Callable[..., Done], name: str) -> None:
+    cloud.set(environment=ENVIRONMENT | {"APP_URL": "https://func-test.azurewebsites.net"})
+
+    done = deploy("hook", "--confirm", name, "register_page_sign_in", SPREAD_WAIT_S="0")
+
+    assert done.code == 0, done.err
+    assert len(cloud.state["apps"]) == 1
 
 
 def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done], name: str) -> None:

@@ -21,7 +21,7 @@ def test_after_provisioning_twice_everything_is_as_after_once(
 ) -> None:
     first = cloud.run(POST, **each_postgres.environ)
     state = cloud.state
-    second = cloud.run(POST, **each_postgres.environ)
+    second = cloud.run(POST, **each_postgres.environ, AZURE_ENV_NAME="prod")
 
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert cloud.state == state
@@ -29,6 +29,7 @@ def test_after_provisioning_twice_everything_is_as_after_once(
     Fernet(state["secrets"]["token-cache-key"])
     assert "stays as it is" in second.out
     assert "as this release expects" in second.out
+    assert "deploy hook -e prod --confirm prod register_page_sign_in" in second.out
     with each_postgres.connect() as superuser:
         owners = superuser.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'partner_center_%'"
