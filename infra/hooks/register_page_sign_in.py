@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import cloud
 from register_partner_center import find_registration
@@ -41,6 +43,20 @@ ROLES = (
 )
 
 
+def with_ours(
+    there: list[dict[str, Any]] | None, ours: Sequence[dict[str, Any]], *, key: str = "id"
+) -> list[dict[str, Any]]:
+    """What somebody has added to a list of the registration, and then what this script puts there.
+
+    Args:
+        key: what tells the list's entries apart.
+    """
+    known = {entry[key] for entry in ours}
+    added = [entry for entry in there or [] if entry[key] not in known]
+    # Microsoft Graph tells the origin of a role and takes none.
+    return [{k: v for k, v in entry.items() if k != "origin"} for entry in added] + [*ours]
+
+
 def main() -> None:
     """Make the registration or complete it, and remember its id in the azd environment."""
     parser = cloud.arguments(__doc__)
@@ -59,26 +75,32 @@ def main() -> None:
         create = ("--display-name", options.name, "--sign-in-audience", "AzureADMyOrg")
         found = dict(cloud.az("ad", "app", "create", *create))
     client_id = str(found["appId"])
-    api = {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [SCOPE]}
+    web, api = found.get("web") or {}, found.get("api") or {}
+    uris, redirects = found.get("identifierUris") or [], web.get("redirectUris") or []
+    clients = api.get("preAuthorizedApplications")
+    exposed = {
+        "requestedAccessTokenVersion": 2,
+        "oauth2PermissionScopes": with_ours(api.get("oauth2PermissionScopes"), [SCOPE]),
+    }
     registration = GRAPH.format(client_id=client_id)
     cloud.when_it_has_spread(
         cloud.az_rest,
         "patch",
         registration,
         {
-            "identifierUris": [f"api://{client_id}"],
+            "identifierUris": list(dict.fromkeys([*uris, f"api://{client_id}"])),
             "web": {
-                "redirectUris": [redirect],
+                "redirectUris": list(dict.fromkeys([*redirects, redirect])),
                 "implicitGrantSettings": {"enableIdTokenIssuance": True},
             },
-            "appRoles": ROLES,
-            "api": api,
+            "appRoles": with_ours(found.get("appRoles"), ROLES),
+            "api": exposed,
         },
     )
     # Only a scope that is there already can be granted beforehand.
-    known = [{"appId": AZURE_CLI, "delegatedPermissionIds": [SCOPE["id"]]}]
-    granted = {"api": {**api, "preAuthorizedApplications": known}}
-    cloud.when_it_has_spread(cloud.az_rest, "patch", registration, granted)
+    azure_cli = {"appId": AZURE_CLI, "delegatedPermissionIds": [SCOPE["id"]]}
+    granted = {"preAuthorizedApplications": with_ours(clients, [azure_cli], key="appId")}
+    cloud.when_it_has_spread(cloud.az_rest, "patch", registration, {"api": {**exposed, **granted}})
     cloud.ensure_service_principal(client_id)
     cloud.when_it_has_spread(
         cloud.az, "ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true"

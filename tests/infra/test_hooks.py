@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,8 @@ from tests.infra.conftest import SUBSCRIPTION, TOKEN, Cloud, Server
 
 POST = "infra/hooks/postprovision.py"
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
+
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 GOOD = {"ALERT_EMAIL": "team@example.com"}
 
@@ -188,6 +191,16 @@ def test_a_server_with_a_certificate_of_somebody_else_gets_no_token(
     assert "certificate verify failed" in done.err
 
 
+def test_a_vault_behind_a_closed_network_is_not_waited_for(cloud: Cloud) -> None:
+    cloud.set(failing={"keyvault secret list": "(Forbidden) Code: ForbiddenByConnection"})
+
+    done = cloud.run(POST, KEY_VAULT_NAME="kv-test")
+
+    assert done.code == 1
+    assert "ForbiddenByConnection" in done.err
+    assert len(cloud.calls) == 1
+
+
 def test_a_deleted_key_is_not_replaced_by_another(cloud: Cloud) -> None:
     cloud.set(deleted=["token-cache-key"])
 
@@ -271,6 +284,44 @@ def test_registering_the_page_twice_makes_one_registration_with_both_roles(cloud
     assert len(app["api"]["preAuthorizedApplications"]) == 1
     assert cloud.state["principals"] == [app["appId"]]
     assert cloud.state["environment"] == {"AUTH_CLIENT_ID": app["appId"]}
+
+
+def test_registering_the_page_again_keeps_what_was_added_to_it(cloud: Cloud) -> None:
+    url = "https://func-test.azurewebsites.net"
+    added: dict[str, Any] = {
+        "identifierUris": ["https://example.com/page"],
+        "web": {"redirectUris": ["https://page.example.com/.auth/login/aad/callback"]},
+        "appRoles": [{"id": "another", "value": "Another", "origin": "Application"}],
+        "api": {
+            "oauth2PermissionScopes": [{"id": "another", "value": "another"}],
+            "preAuthorizedApplications": [{"appId": "a", "delegatedPermissionIds": ["another"]}],
+        },
+    }
+    app = {"appId": "b", "displayName": "partner-center-sync-page"}
+    cloud.set(apps=[app | added])
+
+    for _ in range(2):
+        done = cloud.run("infra/hooks/register_page_sign_in.py", APP_URL=url, SPREAD_WAIT_S="0")
+        assert done.code == 0, done.err
+
+    [kept] = cloud.state["apps"]
+    assert kept["identifierUris"] == [*added["identifierUris"], "api://b"]
+    assert kept["web"]["redirectUris"] == [
+        *added["web"]["redirectUris"],
+        f"{url}/.auth/login/aad/callback",
+    ]
+    assert kept["appRoles"][0] == {"id": "another", "value": "Another"}
+    assert [role["value"] for role in kept["appRoles"]] == [
+        "Another",
+        "Referrals.Read",
+        "Referrals.Operate",
+    ]
+    api = kept["api"]
+    assert [scope["value"] for scope in api["oauth2PermissionScopes"]] == [
+        "another",
+        "user_impersonation",
+    ]
+    assert [client["appId"] for client in api["preAuthorizedApplications"]] == ["a", AZURE_CLI]
 
 
 @pytest.mark.parametrize(
