@@ -10,14 +10,17 @@ param environmentName string
 @description('Azure region of every resource, e.g. westeurope.')
 param location string
 
-@description('Object id of whoever deploys. Becomes administrator of the database and may write secrets to the vault.')
+@description('Object id of whoever deploys; azd sets it. May write secrets to the vault, and administers the database unless a group does.')
 param principalId string
 
-@description('What the deployer is; must match, or the role assignments are refused.')
-@allowed(['User', 'Group', 'ServicePrincipal'])
+@description('What the deployer is; azd sets it. Must match, or the role assignments are refused.')
+@allowed(['User', 'ServicePrincipal'])
 param principalType string = 'User'
 
-@description('Sign-in name of the database administrator. Empty: the deployer\'s user principal name; a service principal has none and must be named here by its display name.')
+@description('Object id of an Entra group that administers the database, so that each of its members can deploy. Empty: the deployer does.')
+param databaseAdminGroupId string = ''
+
+@description('Sign-in name of the database administrator. Empty: the deployer\'s user principal name; a group and a service principal have none and must be named here by their display name.')
 param databaseAdminName string = ''
 
 @description('Who hears the alarms. Required: an alert that reaches nobody is worse than none.')
@@ -200,9 +203,9 @@ module database 'modules/database.bicep' = {
     skuTier: databaseSkuTier
     highAvailability: databaseHighAvailability
     backupDays: databaseBackupDays
-    adminId: principalId
+    adminId: empty(databaseAdminGroupId) ? principalId : databaseAdminGroupId
     adminName: empty(databaseAdminName) ? deployerName : databaseAdminName
-    adminType: principalType
+    adminType: empty(databaseAdminGroupId) ? principalType : 'Group'
     workspaceId: monitoring.outputs.workspaceId
     privateNetwork: privateNetwork
     endpointSubnetId: network.?outputs.endpointSubnetId ?? ''

@@ -78,7 +78,7 @@ def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
         )
         return FAILURE, plain, text
     done = f"Applied {', '.join(applied)}. " if applied else ""
-    return SUCCESS, plain, f"{done}The schema is at {status.current}, as this release expects."
+    return SUCCESS, plain, f"{done}The schema is {status.describe()}."
 
 
 def _sign_in(app: App, arguments: argparse.Namespace) -> Answer:

@@ -188,8 +188,7 @@ class Store(Protocol):
     """The database, as a run sees it.
 
     Every call raises TryLater (`database_unavailable`) or FixSetting (`migration_missing`,
-    `migration_newer`, `database_denied`); calls with a lease raise LeaseLost and then have
-    written nothing.
+    `database_denied`); calls with a lease raise LeaseLost and then have written nothing.
     """
 
     def within(self, remaining_s: Callable[[], float]) -> Store:

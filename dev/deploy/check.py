@@ -12,6 +12,9 @@ from dev.deploy.hooks import cloud, database, preprovision
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
 """Microsoft Partner, the audience of the referrals API."""
 
+MAY_NOT_LOOK = ("Insufficient privileges", "Authorization_RequestDenied")
+"""Microsoft Graph's words to a service principal without a permission to read registrations."""
+
 PROVIDERS = (
     "Microsoft.DBforPostgreSQL",
     "Microsoft.Insights",
@@ -51,12 +54,11 @@ def check(environment: Environment) -> None:
 
 
 def _signed_in(_: Environment) -> str:
-    account = cloud.az("account", "show")
-    return f"az is signed in to the subscription {account['id']}"
+    return f"az is signed in to the subscription {cloud.signed_in()['id']}"
 
 
 def _settings(_: Environment) -> str:
-    found = preprovision.problems()
+    found = preprovision.problems(cloud.az("account", "show")["user"])
     if found:
         raise cloud.HookError(" ".join(found))
     return "complete, and the alerts' windows fit the schedules"
@@ -68,19 +70,28 @@ def _registration(_: Environment) -> str:
         if os.environ.get("HUNTER_PARTNER_CENTER_ENABLED", "").lower() == "true":
             raise cloud.HookError("HUNTER_PARTNER_CENTER_CLIENT_ID is not set")
         return "none yet, and the feature flag is off"
-    app = cloud.az("ad", "app", "show", "--id", client_id)
+    try:
+        app = cloud.az("ad", "app", "show", "--id", client_id)
+        grants = cloud.az("ad", "app", "permission", "list-grants", "--id", client_id)
+    except cloud.HookError as error:
+        if any(word in str(error) for word in MAY_NOT_LOOK):
+            return (
+                "Entra ID tells it only to people and to who may read it; what is missing shows at "
+                "the first sign-in"
+            )
+        raise
     if not app.get("isFallbackPublicClient"):
         raise cloud.HookError("public client flows are off, so no device code would be given")
     apis = {access["resourceAppId"] for access in app.get("requiredResourceAccess") or []}
     if PARTNER_API not in apis:
         raise cloud.HookError(
             "the delegated permission on Microsoft Partner is missing; "
-            "infra/hooks/register_partner_center.py adds it"
+            f"{cloud.hook_command('register_partner_center')} adds it"
         )
-    grants = cloud.az("ad", "app", "permission", "list-grants", "--id", client_id)
     if not any(grant.get("consentType") == "AllPrincipals" for grant in grants or []):
         raise cloud.HookError(
-            "an administrator has not consented; infra/hooks/register_partner_center.py does"
+            "an administrator has not consented; "
+            f"{cloud.hook_command('register_partner_center')} does"
         )
     return "public client, permission and consent are there"
 
@@ -150,14 +161,7 @@ def _schema(environment: Environment) -> str:
         token = database.administrator_token()
         with database.connect(name, token=token) as connection:
             status = migrate.compare(migrate.read_revision(connection))
-    if status.newer:
-        raise cloud.HookError(
-            f"the database is at {status.current}, newer than this code's {status.expected}: "
-            "check out the newer release"
-        )
-    if status.pending:
-        return f"at {status.current or 'nothing'}, {', '.join(status.pending)} will be applied"
-    return f"at {status.current}, the head"
+    return status.describe()
 
 
 _CHECKS: dict[str, Callable[[Environment], str]] = {

@@ -29,6 +29,9 @@ HOOKS = (
     "register_partner_center",
 )
 
+HOOKS_THAT_ONLY_LOOK = ("prepackage", "preprovision")
+"""What the former makes lies in the clone."""
+
 SMOKE_LOOKS_BACK = timedelta(minutes=30)
 
 
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="another server beside this environment's, such as one that Azure has restored",
     )
-    looking = add("sql", "Ask the database something; nothing can be changed.", changes=False)
+    looking = add("sql", "Ask the database; read-only until a statement ends that.", changes=False)
     looking.add_argument(
         "statement", nargs="?", metavar="SQL", help="without it, psql waits for questions"
     )
@@ -80,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="-- COMMAND",
         help=f"one of {', '.join(DATABASE_COMMANDS)}, with its own arguments",
     )
-    hook = add("hook", "Run a script of infra/hooks with this environment's values.", changes=False)
+    hook = add("hook", "Run a script of infra/hooks with this environment's values.", changes=True)
     hook.add_argument("script", choices=HOOKS)
     hook.add_argument("arguments", nargs=argparse.REMAINDER, help="its own, such as --dry-run")
     back = add("rollback", "Deploy the package before this one.", changes=True)
@@ -145,14 +148,19 @@ def _own_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def _only_looks(options: argparse.Namespace) -> bool:
+    if options.command == "hook":
+        return options.script in HOOKS_THAT_ONLY_LOOK or "--dry-run" in options.arguments
     if options.command != "run":
         return False
-    command, *rest = _own_arguments(options)
-    return (
-        command == "status"
-        or (command == "erase" and "--yes" not in rest)
-        or (command == "migrate" and "--status" in rest)
-        or (command == "import-earlier" and "--dry-run" in rest)
+    from pc_core.__main__ import parser
+
+    # Its own parser knows what an abbreviated option means.
+    own = parser().parse_args(_own_arguments(options))
+    return bool(
+        own.command == "status"
+        or (own.command == "erase" and not own.yes)
+        or (own.command == "migrate" and own.status)
+        or (own.command == "import-earlier" and own.dry_run)
     )
 
 
@@ -172,8 +180,9 @@ def _run_own(environment: Environment, arguments: Sequence[str]) -> None:
 
 
 def _run_hook(environment: Environment, script: str, arguments: Sequence[str]) -> None:
+    dry = ["--dry-run"] if environment.dry_run else []
     done = subprocess.run(
-        [sys.executable, str(CLONE / "infra" / "hooks" / f"{script}.py"), *arguments],
+        [sys.executable, str(CLONE / "infra" / "hooks" / f"{script}.py"), *arguments, *dry],
         cwd=CLONE,
         env={**os.environ, "AZURE_ENV_NAME": environment.name},
         check=False,

@@ -85,5 +85,5 @@ def confirm(environment: Environment, given: str | None) -> None:
     wrong = "no confirmation was given" if given is None else f"{given!r} is not its name"
     raise cloud.HookError(
         f"This changes the environment {environment.name}, and {wrong}. Nothing was done. "
-        f"Add --confirm {environment.name}."
+        f"Add --confirm {environment.name} after -e {environment.name}."
     )

@@ -13,6 +13,9 @@ from dev.deploy.environment import Environment
 from dev.deploy.hooks import cloud
 from dev.folders import CLONE
 
+CURRENT = "current.txt"
+"""Beside the packages: the name of the one that was deployed last, whether it works or not."""
+
 
 def release(
     environment: Environment,
@@ -43,8 +46,11 @@ def release(
     cloud.say("4. provision, and migrate the database")
     environment.azd("provision")
     cloud.say("5. deploy")
-    began = now()
+    if not environment.dry_run:
+        # Noted before: whatever becomes of it, a rollback leads away from it.
+        _note_current(environment, package)
     environment.azd("deploy", "api", "--from-package", str(package))
+    began = now()
     cloud.say("6. smoke test")
     if environment.dry_run:
         cloud.say("  would ask the app whether it is healthy, closed, scheduled and able to sync")
@@ -62,7 +68,7 @@ def roll_back(
     now: Callable[[], datetime],
     to: Path | None = None,
 ) -> None:
-    """Deploy the package before the current one; the database stays, and serves both.
+    """Deploy the newest other package that has worked; the database stays, and serves both.
 
     Raises:
         HookError: there is none to go back to, or it does not work.
@@ -71,10 +77,12 @@ def roll_back(
     if not package.is_file():
         raise cloud.HookError(f"There is no package {package}. Nothing was done.")
     cloud.say(f"Back to {package.name}")
-    began = now()
     environment.azd("deploy", "api", "--from-package", str(package))
+    began = now()
     if environment.dry_run:
         return
+    # Noted only now: if deploying it has failed, the next rollback takes it once more.
+    _note_current(environment, package)
     smoke(began)
     remember(environment, package)
 
@@ -85,23 +93,24 @@ def packages(environment: Environment) -> Path:
 
 
 def previous(environment: Environment) -> Path:
-    """The newest package that worked before the one that worked last.
+    """The newest package that has passed its smoke test and is not the current one.
 
     Raises:
         HookError: there is none.
     """
-    worked = _worked(environment)
-    others = [name for name in worked if name != worked[-1]]
+    noted = packages(environment) / CURRENT
+    current = noted.read_text("utf-8").strip() if noted.is_file() else ""
+    others = [name for name in _worked(environment) if name != current]
     if not others:
         raise cloud.HookError(
-            "Only one package has passed its smoke test here, so there is none to go back to. "
-            "Nothing was done. Name one with --to, or deploy an older commit."
+            "No other package has passed its smoke test here, so there is none to go back to. "
+            "Nothing was done. Name one with --to, or release an older commit."
         )
     return packages(environment) / others[-1]
 
 
 def remember(environment: Environment, package: Path) -> None:
-    """Note that this package is deployed and works."""
+    """Note that this package works."""
     folder = packages(environment)
     worked = [name for name in _worked(environment) if name != package.name]
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +130,12 @@ def commit() -> str:
     except OSError:
         return "unknown"
     return done.stdout.strip() or "unknown"
+
+
+def _note_current(environment: Environment, package: Path) -> None:
+    folder = packages(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CURRENT).write_text(f"{package.name}\n", "utf-8")
 
 
 def _worked(environment: Environment) -> list[str]:

@@ -74,7 +74,8 @@ def open_probe() -> Probe:
     if not client_id:
         raise cloud.HookError(
             "The page's sign-in is not set up, so nobody may start a sync. Run "
-            "infra/hooks/register_page_sign_in.py and `azd provision`, or set SMOKE_API_KEY."
+            f"{cloud.hook_command('register_page_sign_in')} and `azd provision`, or set "
+            "SMOKE_API_KEY."
         )
     token = cloud.az(
         *("account", "get-access-token", "--resource", f"api://{client_id}"),

@@ -8,8 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def use_project() -> None:
     """Let the app's own code be imported, wherever the hook was started from."""
     if str(PROJECT) not in sys.path:
         sys.path.insert(0, str(PROJECT))
+
+
+def hook_command(script: str) -> str:
+    """What to type to run a script of this folder with its environment's values."""
+    name = os.environ.get("AZURE_ENV_NAME") or "NAME"
+    return f"`python3 -m dev deploy hook -e {name} --confirm {name} {script}`"
 
 
 def need(name: str) -> str:
@@ -103,6 +110,43 @@ def az(*command: str, secret_output: bool = False) -> Any:
     return json.loads(text) if text else None
 
 
+def signed_in() -> dict[str, Any]:
+    """The account that az uses: `id` of its subscription, `user` with `name` and `type`.
+
+    Raises:
+        HookError: as `az`; or it is on another subscription than the azd environment.
+    """
+    account: dict[str, Any] = az("account", "show")
+    wanted = os.environ.get("AZURE_SUBSCRIPTION_ID", "")
+    if wanted and account["id"].lower() != wanted.lower():
+        raise HookError(
+            f"az is on the subscription {account['id']}, and this environment is in {wanted}. "
+            f"Nothing was done. `az account set --subscription {wanted}`; if az does not know it, "
+            "`az login` first."
+        )
+    return account
+
+
+def az_rest(method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Ask Azure Resource Manager or Microsoft Graph itself, where az's own commands change.
+
+    Args:
+        url: whole, or from its first slash on for Azure Resource Manager.
+
+    Raises:
+        HookError: as `az`.
+    """
+    command = ("rest", "--method", method, "--url", url)
+    if body is None:
+        return az(*command)
+    # By a file: quoting JSON for the command line differs between systems.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "body.json")
+        file.write_text(json.dumps(body), encoding="utf-8")
+        kind = ("--headers", "Content-Type=application/json")
+        return az(*command, *kind, "--body", f"@{file}")
+
+
 def az_once_allowed(*command: str) -> Any:
     """Run az again and again while a fresh role assignment does not count yet.
 
@@ -114,22 +158,22 @@ def az_once_allowed(*command: str) -> Any:
         try:
             return az(*command)
         except HookError as error:
-            refused = any(word in str(error) for word in ("Forbidden", "ForbiddenByRbac"))
-            if not refused or time.monotonic() > deadline:
+            # A network that is closed answers Forbidden too, and will not open by waiting.
+            if "ForbiddenByRbac" not in str(error) or time.monotonic() > deadline:
                 raise
             say("  not allowed yet (a role assignment takes some minutes); trying again …")
             time.sleep(15)
 
 
-def az_when_it_has_spread(*command: str) -> Any:
-    """Run az again while Entra ID does not know everywhere what was made a moment ago.
+def when_it_has_spread(ask: Callable[..., Any], *arguments: Any) -> Any:
+    """Ask again, by `az` or `az_rest`, while Entra ID does not know everywhere what was made.
 
     Raises:
-        HookError: as `az`; or still unknown after about a minute.
+        HookError: as they do; or still unknown after about a minute.
     """
     for attempt in range(7):
         try:
-            return az(*command)
+            return ask(*arguments)
         except HookError as error:
             unknown = any(word in str(error) for word in ("does not exist", "ResourceNotFound"))
             if not unknown or attempt == 6:
@@ -145,7 +189,7 @@ def ensure_service_principal(client_id: str) -> None:
         HookError: as `az`.
     """
     if not az("ad", "sp", "list", "--filter", f"appId eq '{client_id}'"):
-        az_when_it_has_spread("ad", "sp", "create", "--id", client_id)
+        when_it_has_spread(az, "ad", "sp", "create", "--id", client_id)
 
 
 def azd_set(name: str, value: str) -> None:

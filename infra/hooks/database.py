@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import cloud
 
 RULE = "deployer"
+RULE_TIMEOUT_S = 300.0
 LOOKUP = "https://api.ipify.org"
 
 
@@ -50,34 +52,70 @@ def open_to_us() -> Iterator[None]:
     """Let this machine through the server's firewall for as long as it is needed.
 
     The rule is removed whatever happens; in a private network there is none to make.
+
+    Raises:
+        HookError: the rule cannot be made, or not be removed.
     """
     if os.environ.get("PRIVATE_NETWORK", "").lower() == "true":
         yield
         return
-    place = (
-        "--resource-group",
-        cloud.need("AZURE_RESOURCE_GROUP"),
-        "--name",
-        cloud.need("DATABASE_SERVER"),
-        "--rule-name",
-        RULE,
-    )
-    address = our_address()
+    address, rule = our_address(), _rule_url()
+    ends = {"startIpAddress": address, "endIpAddress": address}
+    cloud.az_rest("put", rule, {"properties": ends})
     try:
-        cloud.az(
-            "postgres",
-            "flexible-server",
-            "firewall-rule",
-            "create",
-            *place,
-            "--start-ip-address",
-            address,
-            "--end-ip-address",
-            address,
-        )
+        _wait_until_allowed(rule, address)
         yield
-    finally:
-        cloud.az("postgres", "flexible-server", "firewall-rule", "delete", *place, "--yes")
+    except BaseException:
+        # What went wrong first is what has to be heard.
+        try:
+            _close(rule, address)
+        except cloud.HookError as error:
+            cloud.say(f"  {error}")
+        raise
+    _close(rule, address)
+
+
+def _rule_url() -> str:
+    return (
+        f"/subscriptions/{cloud.need('AZURE_SUBSCRIPTION_ID')}"
+        f"/resourceGroups/{cloud.need('AZURE_RESOURCE_GROUP')}"
+        f"/providers/Microsoft.DBforPostgreSQL/flexibleServers/{cloud.need('DATABASE_SERVER')}"
+        f"/firewallRules/{RULE}?api-version=2025-08-01"
+    )
+
+
+def _close(rule: str, address: str) -> None:
+    try:
+        cloud.az_rest("delete", rule)
+        _wait_until_allowed(rule, None)
+    except cloud.HookError as error:
+        raise cloud.HookError(
+            f"The firewall of {cloud.need('DATABASE_SERVER')} may still let {address} in; a token "
+            f"is needed all the same. Remove the rule: `az rest --method delete --url '{rule}'`. "
+            f"({error})"
+        ) from None
+
+
+def _wait_until_allowed(rule: str, address: str | None) -> None:
+    """Azure only accepts the order; the next one is refused while it is being carried out."""
+    deadline = time.monotonic() + RULE_TIMEOUT_S
+    while _allowed(rule) != address:
+        if time.monotonic() > deadline:
+            raise cloud.HookError(
+                f"The firewall rule {RULE} has not been changed for {RULE_TIMEOUT_S:.0f} seconds. "
+                "Running the same command again is safe."
+            )
+        time.sleep(float(os.environ.get("SPREAD_WAIT_S", "3")))
+
+
+def _allowed(rule: str) -> str | None:
+    try:
+        found = cloud.az_rest("get", rule)
+    except cloud.HookError as error:
+        if any(word in str(error) for word in ("NotFound", "Not Found")):
+            return None
+        raise
+    return str(found["properties"]["startIpAddress"])
 
 
 def our_address() -> str:

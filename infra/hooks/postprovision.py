@@ -79,16 +79,18 @@ def prepare_database() -> None:
         if restart_due is not None:
             restart_server()
         with database.connect(name, token=token) as connection:
-            apply_roles(connection, app_role=app)
+            # An older release does not know whose the newer tables are.
+            if not migrate.compare(migrate.read_revision(connection)).newer:
+                apply_roles(connection, app_role=app)
+        url = database.url(name, token=token)
         try:
-            applied = migrate.upgrade(database.url(name, token=token), app_role=app)
+            applied = migrate.upgrade(url, app_role=app)
+            status = migrate.status(url)
         except PartnerCenterSyncError as error:
             raise cloud.HookError(f"{error.code}: {error}") from None
-    cloud.say(
-        f"Database: applied {', '.join(applied)}."
-        if applied
-        else "Database: the schema is current."
-    )
+    if applied:
+        cloud.say(f"Database: applied {', '.join(applied)}.")
+    cloud.say(f"Database: the schema is {status.describe()}.")
 
 
 def restart_server() -> None:
@@ -98,6 +100,8 @@ def restart_server() -> None:
         "postgres",
         "flexible-server",
         "restart",
+        "--subscription",
+        cloud.need("AZURE_SUBSCRIPTION_ID"),
         "--resource-group",
         cloud.need("AZURE_RESOURCE_GROUP"),
         "--name",
@@ -129,7 +133,7 @@ def main() -> None:
     if os.environ.get("PAGE_SIGN_IN", "").lower() != "true":
         cloud.say(
             "The page is closed to everybody until people can sign in: "
-            "`python infra/hooks/register_page_sign_in.py`, then `azd provision`."
+            f"{cloud.hook_command('register_page_sign_in')}, then `azd provision`."
         )
 
 

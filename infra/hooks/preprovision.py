@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import cloud
 
 
-def problems() -> list[str]:
-    """Everything in the azd environment that has to be corrected first."""
+def problems(user: Mapping[str, str]) -> list[str]:
+    """Everything in the azd environment that has to be corrected first.
+
+    Args:
+        user: who deploys, with `name` and `type`, as az says.
+    """
     import windows
 
     from pc_core.config import Settings
@@ -35,7 +40,7 @@ def problems() -> list[str]:
     if given.get("HUNTER_PARTNER_CENTER_ENABLED", "").lower() == "true" and not settings.client_id:
         found.append(
             "HUNTER_PARTNER_CENTER_ENABLED is true, but HUNTER_PARTNER_CENTER_CLIENT_ID is not "
-            "set. infra/hooks/register_partner_center.py makes the registration."
+            f"set. {cloud.hook_command('register_partner_center')} makes the registration."
         )
     windows_found = (
         windows.silence_problem(
@@ -53,9 +58,11 @@ def problems() -> list[str]:
         and (os.environ.get("DATABASE_SKU_TIER", "") or "Burstable") == "Burstable"
     ):
         found.append("DATABASE_HIGH_AVAILABILITY needs another DATABASE_SKU_TIER than Burstable.")
-    if os.environ.get("AZURE_PRINCIPAL_TYPE") == "ServicePrincipal" and not os.environ.get(
-        "DATABASE_ADMIN_NAME"
-    ):
+    admin = os.environ.get("DATABASE_ADMIN_NAME", "")
+    if os.environ.get("DATABASE_ADMIN_GROUP_ID"):
+        if admin in ("", user["name"]):
+            found.append("DATABASE_ADMIN_NAME must be the display name of DATABASE_ADMIN_GROUP_ID.")
+    elif user["type"] == "servicePrincipal" and not admin:
         found.append(
             "DATABASE_ADMIN_NAME is not set: a service principal has no user name that Azure "
             "could tell; set its display name."
@@ -67,7 +74,7 @@ def main() -> None:
     """Check, and refuse."""
     cloud.arguments(__doc__).parse_args()
     cloud.use_project()
-    found = problems()
+    found = problems(cloud.signed_in()["user"])
     if found:
         raise cloud.HookError(
             "Nothing was deployed. Correct this first:\n"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import cloud
@@ -45,26 +43,18 @@ ROLES = (
 )
 
 
-def change(client_id: str, content: dict[str, Any]) -> None:
-    """Change the registration by Microsoft Graph.
+def with_ours(
+    there: list[dict[str, Any]] | None, ours: Sequence[dict[str, Any]], *, key: str = "id"
+) -> list[dict[str, Any]]:
+    """What somebody has added to a list of the registration, and then what this script puts there.
 
-    Raises:
-        HookError: it was refused.
+    Args:
+        key: what tells the list's entries apart.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        body = Path(folder, "body.json")
-        body.write_text(json.dumps(content), encoding="utf-8")
-        cloud.az_when_it_has_spread(
-            "rest",
-            "--method",
-            "PATCH",
-            "--uri",
-            GRAPH.format(client_id=client_id),
-            "--headers",
-            "Content-Type=application/json",
-            "--body",
-            f"@{body}",
-        )
+    known = {entry[key] for entry in ours}
+    added = [entry for entry in there or [] if entry[key] not in known]
+    # Microsoft Graph tells the origin of a role and takes none.
+    return [{k: v for k, v in entry.items() if k != "origin"} for entry in added] + [*ours]
 
 
 def main() -> None:
@@ -85,25 +75,35 @@ def main() -> None:
         create = ("--display-name", options.name, "--sign-in-audience", "AzureADMyOrg")
         found = dict(cloud.az("ad", "app", "create", *create))
     client_id = str(found["appId"])
-    api = {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [SCOPE]}
-    change(
-        client_id,
+    web, api = found.get("web") or {}, found.get("api") or {}
+    uris, redirects = found.get("identifierUris") or [], web.get("redirectUris") or []
+    clients = api.get("preAuthorizedApplications")
+    exposed = {
+        "requestedAccessTokenVersion": 2,
+        "oauth2PermissionScopes": with_ours(api.get("oauth2PermissionScopes"), [SCOPE]),
+    }
+    registration = GRAPH.format(client_id=client_id)
+    cloud.when_it_has_spread(
+        cloud.az_rest,
+        "patch",
+        registration,
         {
-            "identifierUris": [f"api://{client_id}"],
+            "identifierUris": list(dict.fromkeys([*uris, f"api://{client_id}"])),
             "web": {
-                "redirectUris": [redirect],
+                "redirectUris": list(dict.fromkeys([*redirects, redirect])),
                 "implicitGrantSettings": {"enableIdTokenIssuance": True},
             },
-            "appRoles": ROLES,
-            "api": api,
+            "appRoles": with_ours(found.get("appRoles"), ROLES),
+            "api": exposed,
         },
     )
     # Only a scope that is there already can be granted beforehand.
-    known = [{"appId": AZURE_CLI, "delegatedPermissionIds": [SCOPE["id"]]}]
-    change(client_id, {"api": {**api, "preAuthorizedApplications": known}})
+    azure_cli = {"appId": AZURE_CLI, "delegatedPermissionIds": [SCOPE["id"]]}
+    granted = {"preAuthorizedApplications": with_ours(clients, [azure_cli], key="appId")}
+    cloud.when_it_has_spread(cloud.az_rest, "patch", registration, {"api": {**exposed, **granted}})
     cloud.ensure_service_principal(client_id)
-    cloud.az_when_it_has_spread(
-        "ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true"
+    cloud.when_it_has_spread(
+        cloud.az, "ad", "sp", "update", "--id", client_id, "--set", "appRoleAssignmentRequired=true"
     )
     cloud.say(f"Registration {options.name}: {client_id}.")
     cloud.say("Assign the roles to people under Enterprise applications, then `azd provision`.")

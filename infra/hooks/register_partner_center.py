@@ -83,7 +83,7 @@ def main() -> None:
         )
     client_id = str(found["appId"])
     public = ("--is-fallback-public-client", "true")
-    cloud.az_when_it_has_spread("ad", "app", "update", "--id", client_id, *public)
+    cloud.when_it_has_spread(cloud.az, "ad", "app", "update", "--id", client_id, *public)
     cloud.ensure_service_principal(client_id)
     asked_for = {
         access["id"]
@@ -94,7 +94,9 @@ def main() -> None:
         if permission is not None and permission not in asked_for:
             add = ("--api", api, "--api-permissions", f"{permission}=Scope")
             cloud.az("ad", "app", "permission", "add", "--id", client_id, *add)
-    cloud.az_when_it_has_spread("ad", "app", "permission", "admin-consent", "--id", client_id)
+    cloud.when_it_has_spread(
+        cloud.az, "ad", "app", "permission", "admin-consent", "--id", client_id
+    )
     cloud.say(f"Registration {options.name}: {client_id}, consented.")
     cloud.azd_set("HUNTER_PARTNER_CENTER_CLIENT_ID", client_id)
 

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pc_core.errors import FixSetting
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 
@@ -50,6 +49,14 @@ class MigrationStatus:
     def is_current(self) -> bool:
         """Whether nothing is to be applied; a newer schema works with older code too."""
         return not self.pending
+
+    def describe(self) -> str:
+        """Where the schema stands, to go after "the schema is"."""
+        if self.newer:
+            return f"at {self.current}, newer than this release's {self.expected}: it works too"
+        if self.pending:
+            return f"at {self.current or 'nothing yet'}; {', '.join(self.pending)} to be applied"
+        return f"at {self.current}, as this release expects"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -116,6 +123,9 @@ def upgrade(
 ) -> list[str]:
     """Apply all pending revisions in one transaction and return them; none if there are none.
 
+    A schema that is newer than this code is left alone, its grants too: a release that was taken
+    back works with it.
+
     Two callers at once wait for each other. Where the role `partner_center_owner` exists and the
     user belongs to it, what is created belongs to it. Afterwards the grants of roles.sql are made
     for the roles that exist (and `app_role`, if given).
@@ -125,24 +135,17 @@ def upgrade(
         statement_timeout_s: longest single statement, seconds.
 
     Raises:
-        FixSetting: `migration_newer` if the database has a revision unknown to this code; denied.
+        FixSetting: the database refuses.
         TryLater: out of reach, or a lock was not to be had in time.
     """
     from pc_core.store.roles import apply_roles
 
     database = Database(database_url, password=password)
-    before = status(database_url, password=password)
-    if before.newer:
-        raise FixSetting(
-            f"The database's schema is at revision {before.current}, newer than this code knows "
-            f"({before.expected}). Nothing was changed. Deploy the newer release, or restore the "
-            "backup that was made before it.",
-            code="migration_newer",
-        )
     with translated("migrate the database"):
         applied = _run_alembic(database, lock_timeout_s, statement_timeout_s)
         with database.connect() as connection:
-            apply_roles(connection, app_role=app_role, create=False)
+            if not compare(read_revision(connection)).newer:
+                apply_roles(connection, app_role=app_role, create=False)
     return applied
 
 
@@ -210,5 +213,7 @@ def _upgrade_within(connection: AlchemyConnection) -> list[str]:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     before = compare(current())
+    if before.newer:
+        return []
     command.upgrade(config, "head")
     return list(before.pending)

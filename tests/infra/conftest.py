@@ -23,6 +23,7 @@ from tests.infra.tls_proxy import in_front_of
 
 CLONE = Path(__file__).parents[2]
 TOKEN = "an-entra-token"
+SUBSCRIPTION = "77777777-0000-0000-0000-000000000000"
 
 EMPTY: dict[str, Any] = {
     "secrets": {},
@@ -30,6 +31,9 @@ EMPTY: dict[str, Any] = {
     "refusals": 0,
     "modes": [],
     "rules": {},
+    "orders": {},
+    "order_takes": 0,
+    "failing": {},
     "restarts": 0,
     "apps": [],
     "apis": {},
@@ -38,7 +42,6 @@ EMPTY: dict[str, Any] = {
     "deployed": [],
     "deploy_fails": False,
     "answers": {},
-    "fire_timer": [],
     "unknown_for": 0,
     "token": TOKEN,
 }
@@ -165,6 +168,7 @@ def like_azures(server: Postgres, *, port: int, authority: Path) -> Iterator[Ser
     yield Server(
         superuser_url=server.url("hunter"),
         environ={
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             "AZURE_RESOURCE_GROUP": "rg-test",
             "KEY_VAULT_NAME": "kv-test",
             "DATABASE_SERVER": "psql-test",

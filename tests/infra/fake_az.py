@@ -5,8 +5,7 @@ import json
 import os
 import re
 import sys
-import time
-import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +42,7 @@ def postgres(state: dict[str, Any], arguments: list[str]) -> Any:
     if arguments[2] == "restart":
         state["restarts"] += 1
         return None
-    rule = option(arguments, "--rule-name")
-    if arguments[3] == "create":
-        state["rules"][rule] = option(arguments, "--start-ip-address")
-        return {"name": rule}
-    state["rules"].pop(rule, None)
-    return None
+    return sys.exit(f"unknown: {arguments}")
 
 
 def applications(state: dict[str, Any], arguments: list[str]) -> Any:
@@ -88,8 +82,7 @@ def applications(state: dict[str, Any], arguments: list[str]) -> Any:
 def graph(state: dict[str, Any], client_id: str, body: str) -> None:
     if state["unknown_for"] > 0:
         state["unknown_for"] -= 1
-        STATE.write_text(json.dumps(state), encoding="utf-8")
-        sys.exit("Resource 'x' does not exist or one of its queried references is not present.")
+        fail(state, "Resource 'x' does not exist or one of its references is not present.")
     app = next(app for app in state["apps"] if app["appId"] == client_id)
     wanted = json.loads(Path(body[1:]).read_text(encoding="utf-8"))
     for client in wanted["api"].get("preAuthorizedApplications", []):
@@ -99,40 +92,41 @@ def graph(state: dict[str, Any], client_id: str, body: str) -> None:
     app.update(wanted)
 
 
-TIMER_TIMEOUT_S = 60.0
+RULE = re.compile(
+    "/subscriptions/77777777-0000-0000-0000-000000000000/resourceGroups/rg-test/providers/"
+    r"Microsoft.DBforPostgreSQL/flexibleServers/[\w-]+/firewallRules/(\w+)\?api-version=2025-08-01"
+)
 
 
-def fire_timer(url: str, key: str, api_key: str) -> None:
-    """The deployed app's schedule comes round, and its run has ended when this returns.
+def firewall(state: dict[str, Any], rule: str, arguments: list[str]) -> Any:
+    """Orders are accepted at once and carried out after so many questions."""
+    rules, orders = state["rules"], state["orders"]
+    match option(arguments, "--method"):
+        case "get":
+            if rule in orders:
+                orders[rule][1] -= 1
+                if orders[rule][1] < 0:
+                    rules[rule] = orders.pop(rule)[0]
+                    if rules[rule] is None:
+                        del rules[rule]
+            if rule in rules:
+                return {"name": rule, "properties": {"startIpAddress": rules[rule]}}
+            return fail(state, 'ERROR: Not Found({"error":{"code":"ResourceNotFound"}})')
+        case _ if rule in orders:
+            return fail(state, "ERROR: Conflict (ServerIsBusy)")
+        case "put":
+            body = json.loads(Path(option(arguments, "--body")[1:]).read_text(encoding="utf-8"))
+            address = body["properties"]["startIpAddress"]
+            orders[rule] = [address, state["order_takes"]]
+            return {"operation": "UpsertFirewallRule"}
+        case "delete":
+            orders[rule] = [None, state["order_takes"]]
+    return None
 
-    Otherwise the smoke test's own sync might be quicker, and the timer would find it under way.
-    """
-    known = timer_runs(url, api_key)
-    request = urllib.request.Request(
-        f"{url}/admin/functions/scheduled_sync",
-        data=b"{}",
-        headers={"x-functions-key": key, "Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(request, timeout=60).close()
-    deadline_s = time.monotonic() + TIMER_TIMEOUT_S
-    while not timer_runs(url, api_key) - known:
-        if time.monotonic() > deadline_s:
-            sys.exit("the timer made no run")
-        time.sleep(0.1)
 
-
-def timer_runs(url: str, api_key: str) -> set[str]:
-    """The timer's runs that have ended."""
-    request = urllib.request.Request(
-        f"{url}/api/v1/partner-center/sync-runs", headers={"X-API-Key": api_key}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        runs = json.load(answer)["runs"]
-    return {
-        run["task_id"]
-        for run in runs
-        if run["trigger"].startswith("timer") and run["state"] != "running"
-    }
+def fail(state: dict[str, Any], text: str) -> Any:
+    STATE.write_text(json.dumps(state), encoding="utf-8")
+    return sys.exit(text)
 
 
 def az(state: dict[str, Any], arguments: list[str]) -> Any:
@@ -141,7 +135,9 @@ def az(state: dict[str, Any], arguments: list[str]) -> Any:
             return answer
     match arguments[0]:
         case "rest":
-            client_id = re.findall(r"appId='([^']+)'", option(arguments, "--uri"))[0]
+            if rule := RULE.fullmatch(option(arguments, "--url")):
+                return firewall(state, rule[1], arguments)
+            client_id = re.findall(r"appId='([^']+)'", option(arguments, "--url"))[0]
             return graph(state, client_id, option(arguments, "--body"))
         case "keyvault":
             return keyvault(state, arguments)
@@ -152,7 +148,10 @@ def az(state: dict[str, Any], arguments: list[str]) -> Any:
         case "account" if arguments[1] == "get-access-token":
             return state["token"]
         case "account":
-            return {"id": "subscription", "user": {"name": "somebody"}}
+            return {
+                "id": "77777777-0000-0000-0000-000000000000",
+                "user": {"name": "ada@example.com", "type": "user"},
+            }
     return sys.exit(f"unknown: {arguments}")
 
 
@@ -165,12 +164,11 @@ def azd(state: dict[str, Any], arguments: list[str]) -> Any:
         case ["package", _]:
             Path(option(arguments, "--output-path")).write_bytes(b"a package")
         case ["deploy", _] | ["provision", _] | ["provision"]:
-            if state["deploy_fails"]:
+            if arguments[0] == "deploy" and state["deploy_fails"]:
                 sys.exit("the deployment failed")
             for package in options(arguments, "--from-package"):
                 state["deployed"].append(Path(package).name)
-                if state["fire_timer"]:
-                    fire_timer(*state["fire_timer"])
+                state["deployed_at"] = datetime.now(UTC).isoformat()
     return None
 
 
@@ -179,10 +177,13 @@ def main() -> None:
     with (FOLDER / "calls.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps([program, *arguments]) + "\n")
     state = json.loads(STATE.read_text(encoding="utf-8"))
+    for words, reason in state["failing"].items():
+        if words in " ".join(arguments):
+            sys.exit(f"ERROR: {reason}")
     answer = (az if program == "az" else azd)(state, arguments)
     STATE.write_text(json.dumps(state), encoding="utf-8")
     if program == "az" and answer is not None:
-        print(answer if option(arguments, "--output") == "tsv" else json.dumps(answer))
+        print(answer if "tsv" in arguments else json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import requests
 
 from dev.deploy import backup, smoke
 from dev.deploy.hooks import cloud as hooks_cloud
@@ -228,7 +229,10 @@ def test_the_apps_commands_run_on_the_environments_database(
     current = deploy("run", "--", "migrate", "--status", **there)
     status = deploy("run", "--", "status", "--json", **there)
     looked = deploy("run", "--", "erase", "--domain", "customer.example", **there)
-    unconfirmed = deploy("run", "--", "erase", "--domain", "customer.example", "--yes", **there)
+    unconfirmed = [
+        deploy("run", "--", "erase", "--domain", "customer.example", yes, **there)
+        for yes in ("--yes", "--ye")
+    ]
     erased = deploy(
         "run",
         "--confirm",
@@ -241,7 +245,9 @@ def test_the_apps_commands_run_on_the_environments_database(
         **there,
     )
 
-    assert (current.code, looked.code, unconfirmed.code, erased.code) == (0, 0, 1, 0), erased.err
+    assert (current.code, looked.code, erased.code) == (0, 0, 0), erased.err
+    assert [done.code for done in unconfirmed] == [1, 1]
+    assert all("no confirmation was given" in done.err for done in unconfirmed)
     assert json.loads(status.out.splitlines()[-1])["enabled"] is True
     assert "Would erase" in looked.out
     assert "Erased" in erased.out
@@ -249,7 +255,23 @@ def test_the_apps_commands_run_on_the_environments_database(
 
 
 @pytest.mark.needs_tls_postgres
-def test_the_database_can_be_asked_and_not_changed(
+def test_a_newer_schema_does_not_stop_a_release_that_is_taken_back(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    with azure_postgres.connect() as superuser:
+        superuser.execute("UPDATE partner_center_schema_version SET version_num = '9999'")
+
+    checked = deploy("check", **azure_postgres.environ)
+    asked = deploy("run", "--", "migrate", "--status", **azure_postgres.environ)
+
+    assert (checked.code, asked.code) == (0, 0), checked.out + asked.err
+    assert "schema: at 9999, newer than this release's" in checked.out
+    assert "newer than this release's" in asked.out
+
+
+@pytest.mark.needs_tls_postgres
+def test_the_database_can_be_asked_and_a_slip_changes_nothing(
     cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server
 ) -> None:
     cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
@@ -277,8 +299,44 @@ def test_another_server_can_be_backed_up(
 
     assert done.code == 0, done.err
     assert len(list((tmp_path / "backups").glob("*.dump"))) == 1
-    rules = [call for call in cloud.calls if "firewall-rule" in call]
-    assert {call[call.index("--name") + 1] for call in rules[-2:]} == {"localhost"}
+    rules = [word for call in cloud.calls for word in call if "/firewallRules/" in word]
+    assert all("/flexibleServers/localhost/" in url for url in rules[-4:])
+
+
+HOOK_VALUES = {
+    "KEY_VAULT_NAME": "kv-test",
+    "DATABASE_NAME": "hunter",
+    "DATABASE_SERVER": "psql-test",
+    "APP_IDENTITY_NAME": "id-app",
+}
+
+
+def test_a_hook_that_changes_something_has_to_be_confirmed(
+    cloud: Cloud, deploy: Callable[..., Done], name: str
+) -> None:
+    cloud.set(environment=ENVIRONMENT | HOOK_VALUES)
+
+    unconfirmed = deploy("hook", "postprovision")
+    dry = [
+        deploy("hook", "postprovision", "--dry-run"),
+        deploy("hook", "--dry-run", "postprovision"),
+    ]
+    looking = deploy("hook", "preprovision")
+
+    assert unconfirmed.code == 1
+    assert f"Add --confirm {name} after -e {name}" in unconfirmed.err
+    assert [done.code for done in (*dry, looking)] == [0, 0, 0], dry[1].err + looking.err
+    assert all("Would make the database role" in done.out for done in dry)
+    assert not [call for call in cloud.calls if call[1] in ("keyvault", "rest")]
+
+
+def test_a_confirmed_hook_runs(cloud: Cloud, deploy: Callable[..., Done], name: str) -> None:
+    cloud.set(environment=ENVIRONMENT | {"APP_URL": "https://func-test.azurewebsites.net"})
+
+    done = deploy("hook", "--confirm", name, "register_page_sign_in", SPREAD_WAIT_S="0")
+
+    assert done.code == 0, done.err
+    assert len(cloud.state["apps"]) == 1
 
 
 def test_a_sync_is_not_run_from_here(deploy: Callable[..., Done], name: str) -> None:
@@ -327,6 +385,7 @@ def test_a_dry_run_names_every_step_and_takes_none(
         ({"provider list": ["Microsoft.Web"]}, {}, "az provider register"),
         ({}, {"PRIVATE_NETWORK": "true"}, "Microsoft.App"),
         ({}, {"ALERT_EMAIL": ""}, "ALERT_EMAIL"),
+        ({}, {"AZURE_SUBSCRIPTION_ID": "another"}, "az account set --subscription another"),
         ({}, {"HUNTER_PARTNER_CENTER_CLIENT_ID": ""}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
     ],
 )
@@ -359,6 +418,29 @@ def test_a_quota_that_azure_does_not_tell_holds_nothing_up(
     assert "quota: Azure does not tell" in done.out
 
 
+@pytest.mark.parametrize("asked", ["ad app show", "ad app permission list-grants"])
+def test_a_registration_that_the_caller_may_not_read_holds_nothing_up(
+    cloud: Cloud, deploy: Callable[..., Done], asked: str
+) -> None:
+    cloud.set(failing={asked: "Insufficient privileges to complete the operation."})
+
+    done = deploy("check")
+
+    assert done.code == 0, done.out
+    assert "registration: Entra ID tells it only to" in done.out
+
+
+def test_a_registration_that_does_not_exist_fails_the_check(
+    cloud: Cloud, deploy: Callable[..., Done]
+) -> None:
+    cloud.set(failing={"ad app show": "Resource 'x' does not exist."})
+
+    done = deploy("check")
+
+    assert done.code == 1
+    assert "FAILED  registration" in done.out
+
+
 def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done], name: str) -> None:
     done = deploy("rollback", "--confirm", name)
 
@@ -366,29 +448,37 @@ def test_there_is_nothing_to_go_back_to_at_first(deploy: Callable[..., Done], na
     assert "none to go back to" in done.err
 
 
-def test_a_release_ends_with_a_smoke_test_on_the_app_and_can_be_taken_back(
-    cloud: Cloud, deploy: Callable[..., Done], name: str, served: Served
-) -> None:
+@pytest.fixture
+def scheduled(served: Served) -> Iterator[Served]:
+    """The app with a schedule that comes round every second."""
+    over = threading.Event()
+
+    def fire() -> None:
+        while not over.wait(1):
+            requests.post(
+                f"{served.url}/admin/functions/scheduled_sync",
+                json={},
+                headers={"x-functions-key": served.master_key},
+                timeout=60,
+            )
+
     sign_in(served)
-    served.ask(f"{API}/referrals/sync", method="POST")
-    there = {"APP_URL": served.url}
-    key = {"SMOKE_API_KEY": served.key}
-    cloud.set(
-        environment=ENVIRONMENT | there, fire_timer=[served.url, served.master_key, served.key]
-    )
-    folder = CLONE / ".azure" / name / "packages"
+    clock = threading.Thread(target=fire)
+    clock.start()
+    yield served
+    over.set()
+    clock.join()
 
-    first = deploy("release", "--confirm", name, **key)
-    assert first.code == 0, first.out + first.err
-    [package] = folder.glob("*.zip")
-    (folder / "older.zip").write_bytes(b"an older package")
-    (folder / "worked.json").write_text(json.dumps(["older.zip", package.name]))
-    back = deploy("rollback", "--confirm", name, **key)
 
-    assert back.code == 0, back.out + back.err
-    assert cloud.state["deployed"] == [package.name, "older.zip"]
-    assert json.loads((folder / "worked.json").read_text()) == [package.name, "older.zip"]
-    assert re.findall(r"ok      ([\w ]+):", back.out) == [
+def test_a_release_ends_with_a_smoke_test_on_the_app(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, scheduled: Served
+) -> None:
+    cloud.set(environment=ENVIRONMENT | {"APP_URL": scheduled.url})
+
+    done = deploy("release", "--confirm", name, SMOKE_API_KEY=scheduled.key)
+
+    assert done.code == 0, done.out + done.err
+    assert re.findall(r"ok      ([\w ]+):", done.out)[-6:] == [
         "health",
         "closed to strangers",
         "sync by hand",
@@ -396,6 +486,57 @@ def test_a_release_ends_with_a_smoke_test_on_the_app_and_can_be_taken_back(
         "ready",
         "timer",
     ]
+
+
+def test_a_rollback_leads_to_the_newest_package_that_works_and_is_not_the_current_one(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, scheduled: Served
+) -> None:
+    cloud.set(environment=ENVIRONMENT | {"APP_URL": scheduled.url})
+    key = {"SMOKE_API_KEY": scheduled.key}
+
+    def release(**environ: str) -> int:
+        return deploy("release", "--confirm", name, **environ).code
+
+    def roll_back() -> str:
+        done = deploy("rollback", "--confirm", name, **key)
+        assert done.code == 0, done.out + done.err
+        return str(cloud.state["deployed"][-1])
+
+    # Without a key nothing can be asked, so that the smoke test fails.
+    assert (release(**key), release()) == (0, 1)
+    first, _ = cloud.state["deployed"]
+    assert roll_back() == first
+    assert (release(**key), release()) == (0, 1)
+    *_, third, _ = cloud.state["deployed"]
+    assert roll_back() == third
+    assert roll_back() == first
+    cloud.set(deploy_fails=True)
+    assert (release(**key), deploy("rollback", "--confirm", name, **key).code) == (1, 1)
+    cloud.set(deploy_fails=False)
+    assert roll_back() == first
+
+
+@pytest.mark.parametrize("step", ["release", "roll_back"])
+def test_only_a_run_after_the_deployment_proves_the_timer(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, step: str
+) -> None:
+    folder = CLONE / ".azure" / name / "packages"
+    folder.mkdir(parents=True)
+    (folder / "older.zip").write_bytes(b"an older package")
+    extra = "back_up=None" if step == "release" else "to=packages(environment) / 'older.zip'"
+    code = (
+        "from dev.deploy.backup import utc_now\n"
+        "from dev.deploy.environment import Environment\n"
+        f"from dev.deploy.release import packages, {step}\n"
+        f"environment = Environment.load({name!r})\n"
+        f"{step}(environment, smoke=lambda since: print(since.isoformat()), now=utc_now, {extra})"
+    )
+
+    done = cloud.run("-c", code)
+
+    assert done.code == 0, done.out + done.err
+    since = datetime.fromisoformat(done.out.splitlines()[-1])
+    assert since > datetime.fromisoformat(cloud.state["deployed_at"])
 
 
 def test_a_failed_deployment_is_not_remembered_as_one_that_worked(

@@ -1,16 +1,20 @@
 """The hooks: what they leave in the vault and the database, once, twice and when it goes wrong."""
 
+import itertools
 import json
+from typing import Any
 
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
 from pc_core.store import migrate
-from tests.infra.conftest import TOKEN, Cloud, Server
+from tests.infra.conftest import SUBSCRIPTION, TOKEN, Cloud, Server
 
 POST = "infra/hooks/postprovision.py"
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
+
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 GOOD = {"ALERT_EMAIL": "team@example.com"}
 
@@ -20,14 +24,15 @@ def test_after_provisioning_twice_everything_is_as_after_once(
 ) -> None:
     first = cloud.run(POST, **each_postgres.environ)
     state = cloud.state
-    second = cloud.run(POST, **each_postgres.environ)
+    second = cloud.run(POST, **each_postgres.environ, AZURE_ENV_NAME="prod")
 
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert cloud.state == state
     assert (state["rules"], state["modes"], state["restarts"]) == ({}, ["0o600"], 0)
     Fernet(state["secrets"]["token-cache-key"])
     assert "stays as it is" in second.out
-    assert "the schema is current" in second.out
+    assert "as this release expects" in second.out
+    assert "deploy hook -e prod --confirm prod register_page_sign_in" in second.out
     with each_postgres.connect() as superuser:
         owners = superuser.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'partner_center_%'"
@@ -42,6 +47,29 @@ def test_the_key_and_the_token_are_never_shown(cloud: Cloud, each_postgres: Serv
     shown = done.out + done.err + json.dumps(cloud.calls)
     assert cloud.state["secrets"]["token-cache-key"] not in shown
     assert TOKEN not in shown
+
+
+def test_a_release_that_is_taken_back_leaves_a_newer_schema_and_its_grants_alone(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.run(POST, **each_postgres.environ)
+    with each_postgres.connect() as superuser:
+        superuser.execute("UPDATE partner_center_schema_version SET version_num = '9999'")
+        superuser.execute("SET ROLE partner_center_owner")
+        superuser.execute("CREATE TABLE partner_center_secrets ()")
+        superuser.execute("REVOKE ALL ON partner_center_secrets FROM partner_center_reader")
+
+    done = cloud.run(POST, **each_postgres.environ)
+
+    assert done.code == 0, done.err
+    assert "the schema is at 9999, newer than this release's" in done.out
+    with each_postgres.connect() as superuser:
+        assert migrate.read_revision(superuser) == "9999"
+        granted = superuser.execute(
+            "SELECT has_table_privilege("
+            "'partner_center_reader', 'partner_center_secrets', 'SELECT')"
+        ).fetchone()
+    assert granted == (False,)
 
 
 def test_the_apps_role_may_change_rows_and_nothing_else(
@@ -96,6 +124,62 @@ def test_a_database_that_refuses_leaves_no_hole_in_the_firewall(
     assert TOKEN not in done.err
 
 
+def test_the_firewall_is_waited_for_when_it_opens_and_when_it_closes(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.set(order_takes=3)
+
+    done = cloud.run(POST, **each_postgres.environ, SPREAD_WAIT_S="0")
+
+    assert done.code == 0, done.err
+    methods = [call[3] for call in cloud.calls if "/firewallRules/" in " ".join(call)]
+    assert methods == ["put", *["get"] * 4, "delete", *["get"] * 4]
+    assert (cloud.state["rules"], cloud.state["orders"]) == ({}, {})
+
+
+def test_a_rule_that_cannot_be_made_is_not_removed_either(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.set(failing={"--method put": "on purpose"})
+
+    done = cloud.run(POST, **each_postgres.environ)
+
+    assert done.code == 1
+    assert "on purpose" in done.err
+    assert not [call for call in cloud.calls if "delete" in call]
+
+
+def test_a_rule_that_cannot_be_removed_does_not_hide_what_went_wrong_first(
+    cloud: Cloud, each_postgres: Server
+) -> None:
+    cloud.set(failing={"--method delete": "on purpose"})
+
+    alone = cloud.run(POST, **each_postgres.environ)
+    beside = cloud.run(POST, **(each_postgres.environ | {"DATABASE_ADMIN_NAME": "nobody"}))
+
+    assert (alone.code, beside.code) == (1, 1)
+    assert "The firewall of psql-test may still let 203.0.113.7 in" in alone.err
+    assert "No connection to postgres" in beside.err
+    assert "az rest --method delete" in beside.out
+
+
+def test_the_server_that_is_restarted_is_the_environments(cloud: Cloud) -> None:
+    code = "import sys; sys.path[0] = 'infra/hooks'; import postprovision as p; p.restart_server()"
+
+    done = cloud.run(
+        *("-c", code),
+        AZURE_SUBSCRIPTION_ID="a",
+        AZURE_RESOURCE_GROUP="b",
+        DATABASE_SERVER="c",
+    )
+
+    assert done.code == 0, done.err
+    [call] = cloud.calls
+    named = dict(itertools.pairwise(call))
+    wanted = {"--subscription": "a", "--resource-group": "b", "--name": "c"}
+    assert wanted.items() <= named.items()
+
+
 def test_a_server_with_a_certificate_of_somebody_else_gets_no_token(
     cloud: Cloud, each_postgres: Server
 ) -> None:
@@ -105,6 +189,16 @@ def test_a_server_with_a_certificate_of_somebody_else_gets_no_token(
 
     assert done.code == 1
     assert "certificate verify failed" in done.err
+
+
+def test_a_vault_behind_a_closed_network_is_not_waited_for(cloud: Cloud) -> None:
+    cloud.set(failing={"keyvault secret list": "(Forbidden) Code: ForbiddenByConnection"})
+
+    done = cloud.run(POST, KEY_VAULT_NAME="kv-test")
+
+    assert done.code == 1
+    assert "ForbiddenByConnection" in done.err
+    assert len(cloud.calls) == 1
 
 
 def test_a_deleted_key_is_not_replaced_by_another(cloud: Cloud) -> None:
@@ -117,7 +211,7 @@ def test_a_deleted_key_is_not_replaced_by_another(cloud: Cloud) -> None:
     assert cloud.state["secrets"] == {}
 
 
-def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> None:
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(cloud: Cloud) -> None:
     environ = {
         "KEY_VAULT_NAME": "kv-test",
         "DATABASE_NAME": "hunter",
@@ -142,7 +236,7 @@ def test_a_dry_run_says_what_would_be_done_and_calls_nothing(cloud: Cloud) -> No
     assert [done.code for done in outcomes] == [0] * 6, [done.err for done in outcomes]
     # The first one only looks in any case.
     assert all("Would" in done.out for done in outcomes[1:])
-    assert cloud.calls == []
+    assert [call[:3] for call in cloud.calls] == [["az", "account", "show"]]
 
 
 def test_what_the_hook_needs_is_named_when_it_is_missing(cloud: Cloud) -> None:
@@ -192,6 +286,44 @@ def test_registering_the_page_twice_makes_one_registration_with_both_roles(cloud
     assert cloud.state["environment"] == {"AUTH_CLIENT_ID": app["appId"]}
 
 
+def test_registering_the_page_again_keeps_what_was_added_to_it(cloud: Cloud) -> None:
+    url = "https://func-test.azurewebsites.net"
+    added: dict[str, Any] = {
+        "identifierUris": ["https://example.com/page"],
+        "web": {"redirectUris": ["https://page.example.com/.auth/login/aad/callback"]},
+        "appRoles": [{"id": "another", "value": "Another", "origin": "Application"}],
+        "api": {
+            "oauth2PermissionScopes": [{"id": "another", "value": "another"}],
+            "preAuthorizedApplications": [{"appId": "a", "delegatedPermissionIds": ["another"]}],
+        },
+    }
+    app = {"appId": "b", "displayName": "partner-center-sync-page"}
+    cloud.set(apps=[app | added])
+
+    for _ in range(2):
+        done = cloud.run("infra/hooks/register_page_sign_in.py", APP_URL=url, SPREAD_WAIT_S="0")
+        assert done.code == 0, done.err
+
+    [kept] = cloud.state["apps"]
+    assert kept["identifierUris"] == [*added["identifierUris"], "api://b"]
+    assert kept["web"]["redirectUris"] == [
+        *added["web"]["redirectUris"],
+        f"{url}/.auth/login/aad/callback",
+    ]
+    assert kept["appRoles"][0] == {"id": "another", "value": "Another"}
+    assert [role["value"] for role in kept["appRoles"]] == [
+        "Another",
+        "Referrals.Read",
+        "Referrals.Operate",
+    ]
+    api = kept["api"]
+    assert [scope["value"] for scope in api["oauth2PermissionScopes"]] == [
+        "another",
+        "user_impersonation",
+    ]
+    assert [client["appId"] for client in api["preAuthorizedApplications"]] == ["a", AZURE_CLI]
+
+
 @pytest.mark.parametrize(
     ("environ", "complaint"),
     [
@@ -203,7 +335,12 @@ def test_registering_the_page_twice_makes_one_registration_with_both_roles(cloud
         ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "often"}, "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"),
         ({"HUNTER_PARTNER_CENTER_ENABLED": "true"}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
         ({"DATABASE_HIGH_AVAILABILITY": "true"}, "DATABASE_SKU_TIER"),
-        ({"AZURE_PRINCIPAL_TYPE": "ServicePrincipal"}, "DATABASE_ADMIN_NAME"),
+        ({"DATABASE_ADMIN_GROUP_ID": "g"}, "DATABASE_ADMIN_NAME must be the display name"),
+        (
+            {"DATABASE_ADMIN_GROUP_ID": "g", "DATABASE_ADMIN_NAME": "ada@example.com"},
+            "DATABASE_ADMIN_NAME must be the display name",
+        ),
+        ({"AZURE_SUBSCRIPTION_ID": "another"}, "`az account set --subscription another`"),
     ],
 )
 def test_what_would_not_work_is_refused_before_anything_is_created(
@@ -215,5 +352,27 @@ def test_what_would_not_work_is_refused_before_anything_is_created(
     assert complaint in done.err
 
 
-def test_the_defaults_with_an_address_are_accepted(cloud: Cloud) -> None:
-    assert cloud.run("infra/hooks/preprovision.py", **GOOD).code == 0
+def test_a_service_principal_that_deploys_has_to_be_named(cloud: Cloud) -> None:
+    user = {"name": "00000000-0000-0000-0000-000000000009", "type": "servicePrincipal"}
+    cloud.set(answers={"account show": {"id": SUBSCRIPTION, "user": user}})
+
+    unnamed = cloud.run("infra/hooks/preprovision.py", **GOOD)
+    named = cloud.run("infra/hooks/preprovision.py", **GOOD, DATABASE_ADMIN_NAME="releases")
+
+    assert (unnamed.code, named.code) == (1, 0)
+    assert "DATABASE_ADMIN_NAME is not set" in unnamed.err
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"AZURE_SUBSCRIPTION_ID": SUBSCRIPTION.upper()},
+        {"DATABASE_ADMIN_GROUP_ID": "g", "DATABASE_ADMIN_NAME": "deployers"},
+    ],
+    ids=["defaults", "subscription", "group"],
+)
+def test_the_defaults_with_an_address_are_accepted(cloud: Cloud, environ: dict[str, str]) -> None:
+    done = cloud.run("infra/hooks/preprovision.py", **GOOD, **environ)
+
+    assert done.code == 0, done.err

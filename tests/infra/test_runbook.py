@@ -30,8 +30,9 @@ __all__ = ["make_harness"]
 RUNBOOK = (CLONE / "docs" / "operations.md").read_text(encoding="utf-8")
 README = (CLONE / "README.md").read_text(encoding="utf-8")
 QUERIES = sorted([*(CLONE / "infra" / "queries").glob("*.kql"), *(CLONE / "docs").rglob("*.kql")])
-SET_BY_THE_READER = {"NEW", "OLD", "TOKEN"}
-OF_AZD_AND_THE_HOOKS = {"AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE", "DEPLOYER_IP"}
+SET_BY_THE_READER = {"NEW", "OLD", "TOKEN", "WHO", "PAGE"}
+SET_BY_AZD_OR_A_HOOK = {"AZURE_SUBSCRIPTION_ID", "AUTH_CLIENT_ID"}
+OF_THE_HOOKS = {"DEPLOYER_IP"}
 
 
 def blocks(text: str) -> list[str]:
@@ -80,6 +81,7 @@ def test_every_command_of_dev_deploy_is_understood(words: list[str]) -> None:
         own = command._own_arguments(options)
         assert own[0] in command.DATABASE_COMMANDS
         parser().parse_args(own)
+    if options.command in ("run", "hook"):
         assert command._only_looks(options) or options.confirm == "prod"
     if options.command in ("restore", "release", "rollback") and "--dry-run" not in words:
         assert options.confirm == "prod"
@@ -121,12 +123,20 @@ def test_every_name_that_is_used_comes_from_the_environment() -> None:
     used = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", RUNBOOK))
 
     assert {"APP_URL", "APP_NAME", "AZURE_RESOURCE_GROUP", "DATABASE_SERVER"} <= used
-    assert used - SET_BY_THE_READER <= outputs
+    assert used - SET_BY_THE_READER - SET_BY_AZD_OR_A_HOOK <= outputs
+
+
+def test_the_role_that_is_given_to_the_workflow_is_the_operators() -> None:
+    hook = (CLONE / "infra" / "hooks" / "register_page_sign_in.py").read_text(encoding="utf-8")
+    operator = re.search(r'"id": "([0-9a-f-]{36})",\s+"value": "Referrals.Operate"', hook)
+
+    assert operator is not None
+    assert f'\\"appRoleId\\": \\"{operator[1]}\\"' in RUNBOOK
 
 
 def test_every_setting_that_is_named_exists() -> None:
     parameters = set(re.findall(r"\$\{([A-Z_]+)", templates.text("main.parameters.json")))
-    known = {*Settings.keys(), *parameters, *OF_AZD_AND_THE_HOOKS}
+    known = {*Settings.keys(), *parameters, *OF_THE_HOOKS}
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+)[`=]", RUNBOOK))
     named |= set(re.findall(r"azd env set ([A-Z_]+)", RUNBOOK + README))
     named -= {"NAME"}

@@ -6,6 +6,7 @@ The ingestion endpoint is a stand-in with TLS; the identity's token is had by Mi
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -156,7 +157,9 @@ def test_nothing_of_a_person_a_customer_or_a_query_is_in_it(
         for word in words(raw.get(key))
     }
     assert len(personal) > 100
-    assert {word for word in personal if word in told} == set()
+    # A postcode's digits may stand within a random id or a duration.
+    numbers = set(re.findall(r"\w+", told))
+    assert {word for word in personal if word in (numbers if word.isdigit() else told)} == set()
     assert "GET /v1.0/engagements/referrals/{id}" in told
     for forbidden in (gone, "?", "$", "skip", "@", "Bearer", simulator.tenant_id, "postgresql:"):
         assert forbidden not in told

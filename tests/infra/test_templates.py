@@ -107,8 +107,20 @@ def test_what_the_hooks_and_commands_read_is_an_output() -> None:
     outputs = set(re.findall(r"^output ([A-Z_]+) ", templates.text("main.bicep"), re.MULTILINE))
 
     assert read
-    set_by_azd = {"AZURE_LOCATION"}
+    set_by_azd = {"AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID"}
     assert read - set_by_azd <= outputs
+
+
+def test_a_group_that_is_named_administers_the_database_and_the_deployer_the_vault() -> None:
+    template = templates.text("main.bicep")
+
+    assert "adminId: empty(databaseAdminGroupId) ? principalId : databaseAdminGroupId" in template
+    assert "adminType: empty(databaseAdminGroupId) ? principalType : 'Group'" in template
+    assert "deployerId: principalId" in template
+    # azd puts in whoever is signed in, so that nobody else can be named by these two.
+    parameters = templates.text("main.parameters.json")
+    assert '"${AZURE_PRINCIPAL_ID}"' in parameters
+    assert '"${DATABASE_ADMIN_GROUP_ID}"' in parameters
 
 
 def test_the_connections_of_all_instances_fit_the_server() -> None:

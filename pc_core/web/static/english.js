@@ -472,7 +472,6 @@ export default {
   code_database_tls_refused: "No safe connection to the database can be made. An administrator checks its certificate.",
   code_database_identity_missing: "The app has no identity for the database. An administrator assigns one, or puts a password into HUNTER_DATABASE_URL.",
   code_migration_missing: "The database's tables are older than the app. An administrator runs `python -m pc_core migrate`.",
-  code_migration_newer: "The database's tables are newer than the app. An administrator releases the newer app.",
   code_state_missing: "The sync's state is missing from the database. An administrator restores it from a backup.",
   code_AADSTS: "Microsoft refused the sign-in ({code}). Sign in again; if it stays so, show the code to your administrator.",
   code_AADSTS50076: "Microsoft asks for multi-factor authentication. Sign in again.",

@@ -471,7 +471,6 @@ export default {
   code_database_tls_refused: "Veritabanına güvenli bağlantı kurulamıyor. Bir yönetici sertifikasına bakar.",
   code_database_identity_missing: "Uygulamanın veritabanı için kimliği yok. Bir yönetici kimlik atar ya da HUNTER_DATABASE_URL değerine parola koyar.",
   code_migration_missing: "Veritabanının tabloları uygulamadan eski. Bir yönetici `python -m pc_core migrate` çalıştırır.",
-  code_migration_newer: "Veritabanının tabloları uygulamadan yeni. Bir yönetici yeni uygulamayı yayımlar.",
   code_state_missing: "Eşitlemenin durumu veritabanında yok. Bir yönetici yedekten geri yükler.",
   code_AADSTS: "Microsoft oturumu reddetti ({code}). Yeniden oturum açın; sürerse kodu yöneticinize gösterin.",
   code_AADSTS50076: "Microsoft çok faktörlü doğrulama istiyor. Yeniden oturum açın.",
