@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.web.conftest import API, DESKTOP, PHONE, Served, come_in
 
@@ -18,10 +19,17 @@ pytestmark = pytest.mark.needs_chromium
 
 type Open = Callable[..., Page]
 
+STATUS = "**/partner-center/status"
+
 
 def asked(page: Page) -> dict[str, list[str]]:
     """The parameters in the page's address."""
     return parse_qs(urlsplit(page.url).query)
+
+
+def look_again(page: Page) -> None:
+    """Come back to the page, which asks at once how things stand."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def first_company(page: Page) -> str:
@@ -32,13 +40,31 @@ def first_company(page: Page) -> str:
 def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_is_kept_for_the_tab(
     page: Page, served: Served
 ) -> None:
+    # Whoever closes the question is not asked again by itself.
+    expect(page.get_by_role("textbox", name="Key")).to_be_focused()
+    page.keyboard.press("Escape")
+    for _ in range(2):
+        with page.expect_response(STATUS):
+            look_again(page)
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Enter key").click()
+
     page.get_by_role("textbox", name="Key").fill("wrong")
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
     expect(page.get_by_role("alert")).to_have_text("That key is not right.")
     expect(page.locator("#sync-button")).to_be_hidden()
     expect(page.locator("#tabs")).to_be_hidden()
 
+    # What was asked without the key may be refused after the key is known.
+    late: list[Any] = []
+    page.route(STATUS, lambda route: late.append(route), times=1)
+    look_again(page)
     come_in(page, served)
+    with page.expect_response(STATUS):
+        late[0].continue_()
+    with page.expect_response(STATUS):
+        look_again(page)
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.reload()
     expect(page.locator("#referrals")).to_be_visible()
     assert served.key not in page.content()
@@ -171,10 +197,13 @@ def test_sorting_and_pages(open_page: Open, filled: Served) -> None:
     first_company(page)
     page.get_by_role("button", name="Company", exact=True).click()
     expect(page.locator("th[data-sort=company]")).to_have_attribute("aria-sort", "ascending")
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#shown")).to_have_text(re.compile("^51\u2013\\d+ of \\d+$"))
+    expect(page.get_by_role("button", name="Next")).to_be_focused()
     page.get_by_role("button", name="Previous").click()
     expect(page.locator("#shown")).to_have_text(re.compile("^1\u201350 of \\d+$"))
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
 
 
 def test_the_place_in_the_list_is_kept_by_a_reload_and_a_shared_address(
@@ -289,7 +318,8 @@ def test_companies_are_looked_through_and_lead_to_their_referrals(
             assert currency in shown
     expect(page.locator("#companies-shown")).to_contain_text(str(all_of_them["total"]))
 
-    page.locator("#company-on").click()
+    # Pressed twice at once it turns one page.
+    page.locator("#company-on").evaluate("(next) => { next.click(); next.click(); }")
     expect(page.locator("#companies-shown")).to_have_text(re.compile("^51\u2013"))
     page.reload()
     expect(page.locator("#companies-shown")).to_have_text(re.compile("^51\u2013"))
@@ -674,6 +704,69 @@ def test_when_the_app_stops_answering_the_page_says_so(
                                                       timeout=15_000)  # fmt: skip
 
 
+IMPATIENT = """
+const wait = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (afterMs) => wait(afterMs / 60);
+"""
+
+
+def test_no_answer_that_goes_wrong_is_taken_for_a_good_one_or_the_last(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page()
+    page.add_init_script(IMPATIENT)
+    page.reload()
+    first_company(page)
+    words, to_do = page.locator("#status-words"), page.locator("#to-do")
+    good = words.inner_text()
+    busy = {"code": "database_busy", "detail": "Busy."}
+    silent = ("The app does not answer", "Check your network")
+    troubles: list[tuple[Callable[[Route], None], tuple[str, str]]] = [
+        # Somebody else's page under a good status.
+        (partial(Route.fulfill, body="<html>"), silent),
+        (
+            partial(Route.fulfill, status=503, json=busy),
+            ("The app cannot answer right now", "The database is busy."),
+        ),
+        # An answer that never comes.
+        (lambda _: None, silent),
+    ]
+    for answer, (what, remedy) in troubles:
+        page.route(STATUS, answer)
+        look_again(page)
+        expect(words).to_have_text(what)
+        expect(to_do).to_contain_text(remedy)
+        expect(page.locator("#rows tr")).to_have_count(50)
+        page.unroute(STATUS)
+        if answer is not troubles[0][0]:
+            look_again(page)
+        # Else by itself.
+        expect(words).to_have_text(good)
+
+
+def test_what_is_polled_disturbs_nobody(open_page: Open, filled: Served) -> None:
+    page = open_page()
+    first_company(page)
+    _, _, known = filled.ask(f"{API}/status")
+    forget = page.get_by_role("button", name="Forget key")
+    forget.focus()
+    # Read out is how it stands, and neither how long ago nor all of it again.
+    spoken = page.locator("#status").get_by_role("status")
+    expect(spoken).to_have_text(page.locator("#status-words").inner_text())
+    page.evaluate(
+        "window.spoken = 0; new MutationObserver((all) => { window.spoken += all.length; }).observe("
+        "document.querySelector('#status [role=status]'),"
+        " {childList: true, subtree: true, characterData: true})"
+    )
+    for count in (7, 8):
+        news = {**known, "counts": {**known["counts"], "open": count}}
+        page.route(STATUS, partial(Route.fulfill, json=news))
+        look_again(page)
+        expect(page.locator("#figures dd").nth(1)).to_have_text(str(count))
+        expect(forget).to_be_focused()
+    assert page.evaluate("window.spoken") == 0
+
+
 def test_what_is_wrong_before_anything_is_shown_is_said_with_what_to_do(
     open_page: Open, served: Served
 ) -> None:
@@ -707,6 +800,30 @@ def test_a_list_that_fails_alone_can_be_asked_for_again(open_page: Open, filled:
     page.unroute(re.compile(r"/referrals\?"))
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#empty")).not_to_contain_text("out of reach")
+
+
+def test_an_export_runs_once_and_says_why_it_failed(open_page: Open, filled: Served) -> None:
+    page = open_page()
+    first_company(page)
+    held: list[Route] = []
+    page.route("**/referrals?*format=csv*", lambda route: held.append(route))
+    export = page.locator("#csv-button")
+    export.click()
+    # What the list does meanwhile starts no second one.
+    page.locator("#filter-status").select_option("New")
+    expect(page.locator("#rows .state:not(.New)")).to_have_count(0)
+    expect(export).to_be_disabled()
+    export.dispatch_event("click")
+    [one] = held
+    one.fulfill(status=503, json={"code": "statement_timeout", "detail": "Too slow."})
+    trouble = page.locator("#csv-trouble")
+    expect(trouble).to_be_in_viewport()
+    expect(trouble).to_contain_text("choose narrower filters")
+    expect(page.locator("#rows tr").first).to_be_visible()
+    page.unroute("**/referrals?*format=csv*")
+    with page.expect_download():
+        export.click()
+    expect(trouble).to_be_empty()
 
 
 def test_while_the_app_wakes_the_page_says_so_in_words(open_page: Open, filled: Served) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -325,10 +326,11 @@ def test_the_page_learns_its_role_from_the_server(
 ) -> None:
     app = serve_with(WEBSITE_AUTH_ENABLED="true")
 
-    nobody = open_page(at=app, key=False)
+    nobody = open_page("?status=New&q=ey+%26+y", at=app, key=False)
     expect(nobody.locator("#status-words")).to_have_text("Sign in to see referrals")
-    login = nobody.get_by_role("link", name="Sign in").get_attribute("href")
-    assert login == "/.auth/login/aad?post_login_redirect_uri=/mini-ui/"
+    login = urlsplit(nobody.get_by_role("link", name="Sign in").get_attribute("href") or "")
+    assert login.path == "/.auth/login/aad"
+    assert parse_qs(login.query) == {"post_login_redirect_uri": ["/mini-ui/?status=New&q=ey+%26+y"]}
     expect(nobody.locator("#referrals")).to_be_hidden()
 
     stranger = open_page(at=app, key=False, extra_http_headers=principal())

@@ -1,11 +1,11 @@
 // The page as a whole: who is here, how the sync stands, which view is shown.
 
 import * as address from "./address.js";
-import { call, forgetKey, hasKey } from "./api.js";
+import { call, currentKey, forgetKey } from "./api.js";
 import * as attention from "./attention.js";
 import * as companies from "./companies.js";
 import { askForKey, acceptDialog, reasonList, referralDialog, signInDialog } from "./dialogs.js";
-import { closeDialog, element, fill, find, isDialogOpen, recall, remember } from "./dom.js";
+import { closeDialog, element, fill, find, isDialogOpen, recall, remember, renew } from "./dom.js";
 import { details, explain, prose, trouble } from "./explain.js";
 import * as health from "./health.js";
 import * as table from "./table.js";
@@ -22,7 +22,8 @@ const viewNames = ["referrals", "companies", "attention", "health"];
 let status = null;
 let timer = null;
 let syncing = false;
-let asking = false;
+let polls = 0;
+let isKeyOffered = false;
 let lastRun = null;
 let result = null;
 let door = null;
@@ -33,9 +34,24 @@ let shownReferral = null;
 
 async function refresh() {
   clearTimeout(timer);
+  const mine = ++polls;
   const wakes = status === null && setTimeout(() => { waking = true; showStatus(); }, wakingAfter);
-  const answer = await call("status");
-  clearTimeout(wakes);
+  let answer = null;
+  try {
+    answer = await call("status");
+    if (mine === polls) heed(answer);
+  } finally {
+    clearTimeout(wakes);
+    if (mine === polls) {
+      const isRefused = answer?.status === 401 || answer?.status === 403;
+      const pause = document.hidden ? 60000 : syncing || status?.running ? quick : door && !isRefused ? again : slow;
+      clearTimeout(timer);
+      timer = setTimeout(refresh, pause);
+    }
+  }
+}
+
+function heed(answer) {
   waking = false;
   document.body.classList.remove("pending");
   if (answer.ok) accept(answer.body);
@@ -43,9 +59,6 @@ async function refresh() {
   else if (answer.status) door = { level: "failing", words: text("unavailable"), hint: explain(answer.body.code) ?? answer.body.detail, details: details(answer.body.code, answer.body.detail) };
   else door = { level: "failing", words: text("unreachable"), hint: text("unreachable_hint") };
   showStatus();
-  const pause = document.hidden ? 60000 : syncing || status?.running ? quick : door && answer.status !== 401 && answer.status !== 403 ? again : slow;
-  clearTimeout(timer);
-  timer = setTimeout(refresh, pause);
 }
 
 function accept(found) {
@@ -71,26 +84,35 @@ function loadData(first) {
 }
 
 function refused(answer) {
+  // What an older key was told says nothing about the present one.
+  if (answer.key !== currentKey()) return;
   status = null;
   lastRun = null;
   for (const name of viewNames) find(`#${name}`).hidden = true;
   if (answer.body.code === "api_key_needed") {
-    const wrong = hasKey();
+    const isWrong = answer.key !== null;
     forgetKey();
-    door = { level: "attention", words: text("key_needed"), hint: text("key_hint"), action: [text("key_open"), ask] };
-    ask(wrong);
+    door = { level: "attention", words: text("key_needed"), hint: text("key_hint"), action: [text("key_open"), askKey] };
+    // By itself it opens once, and again where a key was wrong: who closes it wants it closed.
+    if (isWrong || !isKeyOffered) askKey(isWrong);
   } else if (answer.body.login_url) {
-    door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), answer.body.login_url] };
+    door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), backHere(answer.body.login_url)] };
   } else {
     door = { level: "failing", words: text("denied_title"), hint: has(`denied_${answer.body.code}`) ? text(`denied_${answer.body.code}`) : explain(answer.body.code) ?? answer.body.detail, details: details(answer.body.code, answer.body.detail) };
   }
   showStatus();
 }
 
-function ask(wrong = false) {
-  if (asking) return;
-  asking = true;
-  askForKey({ wrong: wrong === true, done: () => { asking = false; refresh(); }, closed: () => { asking = false; } });
+// Whoever has signed in comes back to the view that was asked for.
+function backHere(loginUrl) {
+  const login = new URL(loginUrl, location.origin);
+  login.searchParams.set("post_login_redirect_uri", location.pathname + location.search);
+  return login.pathname + login.search;
+}
+
+function askKey(isWrong = false) {
+  isKeyOffered = true;
+  askForKey({ wrong: isWrong, done: refresh });
 }
 
 function figure(name, value, { title, press, alarm } = {}) {
@@ -126,8 +148,8 @@ function showStatus() {
   find("#sync-button").disabled = syncing || Boolean(status?.running) || status?.enabled === false;
   find("#sync-button").setAttribute("aria-busy", String(syncing));
   find("#sync-button [data-text]").textContent = text(syncing || status?.running ? "syncing" : "sync_now");
-  fill(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
-    status && hasKey() ? element("span", { class: "unprinted" }, " · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))) : null);
+  renew(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
+    status && currentKey() ? element("span", { class: "unprinted" }, " · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))) : null);
   find("#version").textContent = status ? text("version", { version: status.version }) : "";
   showWords(level);
   showFigures();
@@ -151,16 +173,11 @@ function worstAlarm() {
   return door ? null : status?.alarms.find((alarm) => alarm.level === level) ?? null;
 }
 
-function spoken(place, words) {
-  // Only news are spoken: the same words again would be read out every few seconds.
-  if (place.textContent !== words.replaceAll("`", "")) fill(place, prose(words));
-}
-
 function showWords(level) {
   const failing = worstAlarm();
-  spoken(find("#status-words"), door ? door.words : failing ? alarmWords(failing).words : waking ? text("waking") : text(status ? `level_${level}` : "loading"));
-  if (!status) { spoken(find("#status-times"), door?.hint ?? (waking ? text("waking_hint") : "")); return; }
-  fill(find("#status-times"),
+  renew(find("#status-words"), prose(door ? door.words : failing ? alarmWords(failing).words : waking ? text("waking") : text(status ? `level_${level}` : "loading")));
+  if (!status) { renew(find("#status-times"), prose(door?.hint ?? (waking ? text("waking_hint") : ""))); return; }
+  renew(find("#status-times"),
     element("span", { title: utc(status.last_success_at) }, status.last_success_at ? text("last_success", { when: relative(status.last_success_at) }) : text("no_success")),
     status.next_due_at && status.enabled ? [" · ", element("span", { title: utc(status.next_due_at) }, text("next_due", { when: `${dueAt(status.next_due_at)} (${relative(status.next_due_at)})` }))] : null,
     status.last_sweep_at ? [" · ", element("span", { title: utc(status.last_sweep_at) }, text("last_sweep", { when: relative(status.last_sweep_at) }))] : null);
@@ -176,9 +193,9 @@ function showHealth() {
 }
 
 function showFigures() {
-  if (!status) { if (!find("#figures").childElementCount || !door?.action) fill(find("#figures"), doorAction()); return; }
+  if (!status) { renew(find("#figures"), doorAction()); return; }
   const { counts, sign_in: signIn } = status;
-  fill(find("#figures"),
+  renew(find("#figures"),
     figure("referrals", number(counts.referrals)),
     figure("open", number(counts.open)),
     counts.missing ? figure("missing", number(counts.missing)) : null,
@@ -230,7 +247,7 @@ function notice(level, words, hint, actions) {
 let noticed = null;
 
 function showNotices(isOperator) {
-  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), door?.hint, status?.alarms, result?.words, result?.at]);
+  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), door?.words, door?.hint, Boolean(status), status?.alarms, result?.words, result?.at]);
   if (signature === noticed) return;
   noticed = signature;
   const close = () => { result = null; showStatus(); };
@@ -243,8 +260,11 @@ function showNotices(isOperator) {
   }
   fill(find("#notices"), shown);
   const worst = worstAlarm();
-  find("#to-do").hidden = !worst && !door?.details;
-  fill(find("#to-do"), worst ? [element("div", { class: "to-do-words" }, alarmWords(worst).hint), actionsFor(worst, isOperator)] : door?.details);
+  // Without a status the door's hint stands in the place of the times.
+  const hint = worst ? alarmWords(worst).hint : status && door ? prose(door.hint) : null;
+  const toDo = [hint && element("div", { class: "to-do-words" }, hint), worst ? actionsFor(worst, isOperator) : door?.details].filter(Boolean);
+  find("#to-do").hidden = toDo.length === 0;
+  fill(find("#to-do"), toDo);
 }
 
 // -- Sync -------------------------------------------------------------------------------------
