@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.web.conftest import API, DESKTOP, PHONE, Served, come_in
+from tests.web.conftest import API, DESKTOP, PHONE, Served, come_in, look_again
 
 pytestmark = pytest.mark.needs_chromium
 
@@ -25,11 +25,6 @@ STATUS = "**/partner-center/status"
 def asked(page: Page) -> dict[str, list[str]]:
     """The parameters in the page's address."""
     return parse_qs(urlsplit(page.url).query)
-
-
-def look_again(page: Page) -> None:
-    """Come back to the page, which asks at once how things stand."""
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def first_company(page: Page) -> str:
@@ -105,7 +100,7 @@ def test_each_row_tells_what_a_sales_person_asks_first(open_page: Open, filled: 
         if referral["deal_value"] is not None:
             assert referral["currency"] in shown
         left = referral["days_to_expiry"]
-        words = {-1: "expired", 0: "expires today", 1: "1 day left"}
+        words = {-1: "expired", 0: "less than a day left", 1: "1 day left"}
         assert words.get(left, f"{left} days left" if left > 0 else "expired") in shown
         link = row.get_by_role("link")
         assert link.get_attribute("href") == (
@@ -160,6 +155,11 @@ def test_every_filter_shows_only_what_it_names(open_page: Open, filled: Served) 
     page.locator("#filter-expiring").select_option("3")
     _, _, listed = filled.ask(f"{API}/referrals?expiring_within_days=3&limit=200")
     expect(page.locator("#rows tr")).to_have_count(min(50, listed["total"]))
+    # As many as need somebody: who has answered has no days left.
+    kinds = filled.ask(f"{API}/attention")[2]["kinds"]
+    assert [listed["total"]] == [one["total"] for one in kinds if one["kind"] == "expiring"]
+    dashes = page.locator("#rows td[data-cell=expires]", has_text="\N{EN DASH}")
+    expect(dashes).to_have_count(0)
     page.get_by_role("button", name="Clear filters").click()
 
     page.locator("#filter-no-domain").check()
@@ -283,6 +283,21 @@ def test_the_referrals_of_one_company_are_seen_together(open_page: Open, filled:
     card = page.locator("#company-card")
     expect(card).to_contain_text(str(domains.count(busiest)))
     expect(card).to_contain_text("Open value")
+
+    # Two days without a run: what is counted is asked for again, how long ago it was is told anew.
+    _, _, known = filled.ask(f"{API}/companies/{busiest}")
+    counted = {**known, "referral_count": 777}
+    page.clock.install()
+    page.reload()
+    ago = page.locator("#rows [data-cell=updated] time").first
+    before = ago.inner_text()
+    page.route("**/companies/*", partial(Route.fulfill, json=counted))
+    page.route(re.compile(r"/referrals\?"), lambda route: route.abort())
+    page.clock.fast_forward("48:00:00")
+    expect(card).to_contain_text("777")
+    expect(ago).to_have_text(re.compile(r"\d+ days ago"))
+    assert ago.inner_text() != before
+    page.unroute(re.compile(r"/referrals\?"))
     page.get_by_role("button", name=re.compile("Remove the filter")).click()
     expect(card).to_be_hidden()
     expect(page.locator("#rows tr")).to_have_count(50)
@@ -512,7 +527,7 @@ def test_what_needs_a_person_is_listed_with_what_to_do(open_page: Open, filled: 
 
     page = open_page()
     urgent = totals["expiring"] + totals["no_domain"] + totals["incomplete"] + totals["won_early"]
-    expect(page.locator("#attention-count")).to_contain_text(str(urgent))
+    expect(page.locator("#attention-count")).to_have_text(f"{urgent} points to look at")
     page.get_by_role("link", name="Needs attention").click()
     for kind, words in (
         ("expiring", "Accept or decline"),
@@ -532,6 +547,12 @@ def test_what_needs_a_person_is_listed_with_what_to_do(open_page: Open, filled: 
     page.go_back()
     page.locator(".attention-kind.won_early li button").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("Won")
+
+    # So many that they are not counted to the end.
+    most = [{**kind, "total": 1_000, "total_is_exact": False} for kind in needed["kinds"]]
+    page.route("**/partner-center/attention*", partial(Route.fulfill, json={"kinds": most}))
+    page.reload()
+    expect(page.locator("#attention-count")).to_have_text("4,000+ points to look at")
 
 
 def test_new_means_since_the_last_visit(open_page: Open, filled: Served) -> None:
@@ -559,7 +580,7 @@ def test_new_means_since_the_last_visit(open_page: Open, filled: Served) -> None
     filled.ask(f"{API}/referrals/sync", method="POST")
     page.reload()
     new = page.locator(".attention-kind.new")
-    expect(new).to_contain_text("1 hour ago")
+    expect(new).to_contain_text(re.compile(r"Came in since \d+ \w+ \d{4}, \d\d:\d\d\."))
     assert 0 < int(new.locator(".count").inner_text()) <= 2
 
 
@@ -754,8 +775,9 @@ def test_what_is_polled_disturbs_nobody(open_page: Open, filled: Served) -> None
     spoken = page.locator("#status").get_by_role("status")
     expect(spoken).to_have_text(page.locator("#status-words").inner_text())
     page.evaluate(
-        "window.spoken = 0; new MutationObserver((all) => { window.spoken += all.length; }).observe("
-        "document.querySelector('#status [role=status]'),"
+        "window.spoken = 0;"
+        "new MutationObserver((all) => { window.spoken += all.length; })"
+        ".observe(document.querySelector('#status [role=status]'),"
         " {childList: true, subtree: true, characterData: true})"
     )
     for count in (7, 8):

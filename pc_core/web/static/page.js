@@ -16,6 +16,7 @@ const slow = 10000;
 const quick = 1000;
 const again = 3000;
 const wakingAfter = 2500;
+const staleAfter = 300000;
 const themeKey = "partner-center-theme";
 const viewNames = ["referrals", "companies", "attention", "health"];
 
@@ -25,6 +26,7 @@ let syncing = false;
 let polls = 0;
 let isKeyOffered = false;
 let lastRun = null;
+let loadedAt = 0;
 let result = null;
 let door = null;
 let waking = false;
@@ -71,11 +73,15 @@ function accept(found) {
   table.setSince(attention.visitSince());
   const finished = status.last_run?.task_id ?? null;
   if (first) showRoute(address.read(), { fresh: true });
-  if (first || finished !== lastRun) loadData(first);
+  // What a result told of the run before is over; its own run is `result.run`.
+  if (finished !== lastRun && finished !== result?.run) result = null;
+  // Days pass by without a run, too.
+  if (first || finished !== lastRun || (!document.hidden && Date.now() - loadedAt > staleAfter)) loadData(first);
   lastRun = finished;
 }
 
 function loadData(first) {
+  loadedAt = Date.now();
   table.load({ quiet: !first });
   if (!first) companies.load({ quiet: true });
   attention.load();
@@ -132,7 +138,8 @@ function alarmWords(alarm) {
     count: alarm.count ?? alarm.days ?? alarm.unseen ?? 0, present: alarm.present ?? 0,
     when: alarm.at ? relative(alarm.at) : text("never"),
   };
-  const usual = has(`alarm_${alarm.code}_hint`) ? text(`alarm_${alarm.code}_hint`, values) : null;
+  const name = [`alarm_${alarm.code}_hint_never`, `alarm_${alarm.code}_hint`].slice(alarm.at === null ? 0 : 1).find(has);
+  const usual = name ? text(name, values) : null;
   // What an administrator needs to find the refusal in Entra ID's logs.
   const support = alarm.correlation_id ? element("span", { class: "quiet" }, ` (${alarm.reason_code ?? ""} ${alarm.correlation_id})`) : null;
   const hint = alarm.message ? trouble(alarm.reason_code, alarm.message, usual) : [usual && element("span", {}, prose(usual))];
@@ -199,7 +206,7 @@ function showFigures() {
     figure("referrals", number(counts.referrals)),
     figure("open", number(counts.open)),
     counts.missing ? figure("missing", number(counts.missing)) : null,
-    figure("quarantine", number(status.quarantine.open), { alarm: status.quarantine.open > 0, press: status.quarantine.open > 0 ? showHealth : null }),
+    figure("quarantine", number(status.quarantine.open), { alarm: status.quarantine.open > 0, press: status.quarantine.open > 0 && status.role === "operator" ? showHealth : null }),
     status.drift ? figure("drift", number(status.drift), { alarm: true, press: showHealth }) : null,
     signIn.renewed_at ? figure("sign_in", relative(signIn.renewed_at), { title: utc(signIn.renewed_at), alarm: signIn.renewal_due }) : null);
 }
@@ -236,6 +243,8 @@ const acceptMissing = () => acceptDialog({ accept: () => sync({ mode: "full", ac
 function actionsFor(alarm, isOperator) {
   if (isOperator && signInCodes.includes(alarm.code)) return button(text("sign_in"), signIn);
   if (isOperator && alarm.code === "visibility_shrank") return button(text("accept"), acceptMissing);
+  // Its list is for operators.
+  if (alarm.code === "quarantine" && !isOperator) return null;
   if (["quarantine", "drift", "last_run_failed", "missed", "sweep_overdue"].includes(alarm.code) && address.read().view !== "health") return button(text("show"), showHealth);
   return null;
 }
@@ -252,7 +261,7 @@ function showNotices(isOperator) {
   noticed = signature;
   const close = () => { result = null; showStatus(); };
   const shown = [];
-  if (result) shown.push(notice(result.level, result.words, result.body, element("button", { type: "button", class: "close", "aria-label": text("close"), onclick: close }, "×")));
+  if (result) shown.push(notice(result.level, result.words, result.body, [element("time", { class: "quiet", datetime: result.at, title: utc(result.at) }, clock(result.at)), element("button", { type: "button", class: "close", "aria-label": text("close"), onclick: close }, "×")]));
   for (const alarm of status?.alarms ?? []) {
     if (alarm === worstAlarm()) continue;
     const { words, hint } = alarmWords(alarm);
@@ -269,18 +278,19 @@ function showNotices(isOperator) {
 
 // -- Sync -------------------------------------------------------------------------------------
 
-function resultOf({ ok, status: code, body }) {
-  const at = Date.now();
+function resultOf({ ok, status: code, body }, failure) {
+  const at = new Date().toISOString();
   if (code === 0) return { at, level: "attention", words: text("sync_no_answer") };
   if (body.code === "already_running") return { at, level: "attention", words: text("sync_already_running"), body: text("sync_already_running_hint") };
   if (body.code === "feature_disabled") return { at, level: "attention", words: text("sync_feature_disabled"), body: text("alarm_feature_disabled_hint") };
+  const run = body.task_id;
   const counts = body.fetched === undefined ? "" : text("result", Object.fromEntries(["inserted", "updated", "unchanged", "skipped", "quarantined"].map((name) => [name, number(body[name])])));
   const nothing = body.fetched !== undefined && body.inserted + body.updated + body.quarantined === 0 ? `${text("nothing_new")} ` : "";
-  if (ok) return { at, level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
-  return { at, level: "failing", words: text("sync_failed"), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
+  if (ok) return { at, run, level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
+  return { at, run, level: "failing", words: text(failure), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
 }
 
-async function sync(options = { mode: "incremental" }, path = "referrals/sync") {
+async function sync(options = { mode: "incremental" }, path = "referrals/sync", failure = "sync_failed") {
   if (syncing) return null;
   syncing = true;
   result = null;
@@ -290,15 +300,20 @@ async function sync(options = { mode: "incremental" }, path = "referrals/sync") 
   const answer = await call(path, { method: "POST", body: options });
   syncing = false;
   if (answer.status === 401) { refused(answer); return null; }
-  result = resultOf(answer);
+  const told = resultOf(answer, failure);
   await refresh();
-  return result;
+  result = told;
+  showStatus();
+  return told;
 }
 
 async function replay() {
-  const found = await sync({}, "quarantine/replay");
-  if (found) { result = null; showStatus(); }
-  return found && { level: found.level, words: found.level === "ok" ? text("replay_done", { count: status?.quarantine.open ?? 0 }) : found.words };
+  const found = await sync({}, "quarantine/replay", "replay_failed");
+  if (!found) return null;
+  // It is told where the button is.
+  result = null;
+  showStatus();
+  return found.level === "ok" ? { level: "ok", words: text("replay_done", { count: status?.quarantine.open ?? 0 }) } : found;
 }
 
 // -- Views ------------------------------------------------------------------------------------

@@ -133,7 +133,9 @@ export async function load({ quiet = false } = {}) {
   asked.set("limit", String(pageSize));
   const wanted = cursor;
   if (wanted) asked.set("cursor", wanted);
-  if (!quiet) {
+  if (quiet) {
+    loadCompany({ again: true });
+  } else {
     find("#table-frame").setAttribute("aria-busy", "true");
     switchOff(find("#page-back"), true);
     switchOff(find("#page-on"), true);
@@ -207,14 +209,14 @@ function adopt(route) {
 
 let card = null;
 
-async function loadCompany() {
+async function loadCompany({ again = false } = {}) {
   const wanted = view.domain;
   if (card && card.domain !== wanted) card = null;
   showCompany();
-  if (!wanted || card) return;
+  if (!wanted || (card && !again)) return;
   const answer = await call(`companies/${encodeURIComponent(wanted)}`);
   if (view.domain !== wanted) return;
-  card = answer.ok ? answer.body : null;
+  if (answer.ok) card = answer.body;
   showCompany();
 }
 
