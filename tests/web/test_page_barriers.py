@@ -183,6 +183,7 @@ def test_focus_stays_where_it_is_when_news_arrive(open_page: Open, filled: Serve
     item = fresh.locator(".item").first
     item.focus()
     counted, which = fresh.locator(".count").inner_text(), item.get_attribute("data-id")
+    assert which
     filled.simulator.state.add()
     filled.ask(f"{API}/referrals/sync", method="POST")
     look_again(page)

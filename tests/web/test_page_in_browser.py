@@ -116,6 +116,16 @@ def test_an_answered_referral_has_no_days_left(open_page: Open, filled: Served) 
     cells = set(page.locator("#rows td[data-cell=expires]").all_inner_texts())
     assert cells == {"\N{EN DASH}"}
 
+    # The last day of an unanswered one may end tomorrow.
+    _, _, part = filled.ask(f"{API}/referrals?status=New&sort=expires:desc&limit=1")
+    last_day = {**part["referrals"][0], "days_to_expiry": 0}
+    page.route(
+        re.compile(r"/referrals\?"),
+        partial(Route.fulfill, json={**part, "referrals": [last_day]}),
+    )
+    page.reload()
+    expect(page.locator("#rows td[data-cell=expires]")).to_contain_text("less than a day left")
+
 
 def test_search_finds_while_typing_and_the_address_follows(open_page: Open, filled: Served) -> None:
     page = open_page()

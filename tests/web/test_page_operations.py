@@ -83,8 +83,11 @@ def test_from_the_sign_in_to_the_first_referrals(open_page: Open, served: Served
         "title", re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$")
     )
 
-    page.get_by_role("button", name="Sync now").click()
+    sync = page.get_by_role("button", name="Sync now")
+    sync.focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#notices")).to_contain_text("Nothing new.")
+    expect(sync).to_be_focused()
 
 
 def test_a_runs_progress_is_true_and_the_same_in_every_browser(

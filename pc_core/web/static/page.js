@@ -5,7 +5,7 @@ import { call, currentKey, forgetKey } from "./api.js";
 import * as attention from "./attention.js";
 import * as companies from "./companies.js";
 import { askForKey, acceptDialog, reasonList, referralDialog, signInDialog } from "./dialogs.js";
-import { closeDialog, element, fill, find, isDialogOpen, recall, remember, renew } from "./dom.js";
+import { closeDialog, element, fill, find, isDialogOpen, recall, remember, renew, switchOff } from "./dom.js";
 import { details, explain, prose, trouble } from "./explain.js";
 import * as health from "./health.js";
 import * as table from "./table.js";
@@ -152,7 +152,7 @@ function showStatus() {
   find("#status").dataset.level = level;
   find("#tabs").hidden = !status;
   find("#sync-button").hidden = !isOperator;
-  find("#sync-button").disabled = syncing || Boolean(status?.running) || status?.enabled === false;
+  switchOff(find("#sync-button"), syncing || Boolean(status?.running) || status?.enabled === false);
   find("#sync-button").setAttribute("aria-busy", String(syncing));
   find("#sync-button [data-text]").textContent = text(syncing || status?.running ? "syncing" : "sync_now");
   renew(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
