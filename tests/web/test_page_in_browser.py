@@ -57,6 +57,14 @@ def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_is_kept_for_the_tab(
     come_in(page, served)
     with page.expect_response(STATUS):
         late[0].continue_()
+    # So may a list that was asked for with an older one.
+    set_key = "(key) => sessionStorage.setItem('partner-center-api-key', key)"
+    page.evaluate(set_key, "older")
+    page.route("**/referrals?*", lambda route: late.append(route), times=1)
+    page.locator("#filter-status").select_option("New")
+    page.evaluate(set_key, served.key)
+    with page.expect_response("**/referrals?*"):
+        late[1].continue_()
     with page.expect_response(STATUS):
         look_again(page)
     expect(page.get_by_role("alert")).to_have_count(0)
