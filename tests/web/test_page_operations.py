@@ -320,6 +320,15 @@ def test_what_could_not_be_read_is_shown_and_tried_again(open_page: Open, filled
     said = quarantine.get_by_role("status")
     expect(said).to_contain_text("Trying again failed")
     expect(said).to_contain_text("The database is busy.")
+    counts = dict.fromkeys(("fetched", "inserted", "updated", "unchanged", "skipped"), 1)
+    partial_run = {"state": "partial", "task_id": "x", "quarantined": 1, **counts}
+    page.route(
+        "**/quarantine/replay",
+        partial(Route.fulfill, status=202, json=partial_run),
+        times=1,
+    )
+    again.click()
+    expect(said).to_contain_text("Try again for the rest.")
     expect(quarantine).to_contain_text("The newest 1 of 1 are shown")
     again.click()
     expect(said).to_have_text("Tried again. 1 still waits.")

@@ -166,6 +166,7 @@ export default {
   currency: "currency",
   running_for: "for {time}",
   replay_failed: "Trying again failed",
+  replay_partial: "Time was up before all were tried. Try again for the rest.",
   quarantine_shown: "The newest {count} of {total} are shown; all of them are tried again.",
   replay_done: { one: "Tried again. {count} still waits.", other: "Tried again. {count} still wait." },
   mode_incremental: "changes",

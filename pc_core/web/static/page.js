@@ -278,7 +278,7 @@ function showNotices(isOperator) {
 
 // -- Sync -------------------------------------------------------------------------------------
 
-function resultOf({ ok, status: code, body }, failure) {
+function resultOf({ ok, status: code, body }, deed) {
   const at = new Date().toISOString();
   if (code === 0) return { at, level: "attention", words: text("sync_no_answer") };
   if (body.code === "already_running") return { at, level: "attention", words: text("sync_already_running"), body: text("sync_already_running_hint") };
@@ -286,11 +286,11 @@ function resultOf({ ok, status: code, body }, failure) {
   const run = body.task_id;
   const counts = body.fetched === undefined ? "" : text("result", Object.fromEntries(["inserted", "updated", "unchanged", "skipped", "quarantined"].map((name) => [name, number(body[name])])));
   const nothing = body.fetched !== undefined && body.inserted + body.updated + body.quarantined === 0 ? `${text("nothing_new")} ` : "";
-  if (ok) return { at, run, level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
-  return { at, run, level: "failing", words: text(failure), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
+  if (ok) return { at, run, level: body.state === "partial" ? "attention" : "ok", words: text(body.state === "partial" ? `${deed}_partial` : "sync_completed"), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
+  return { at, run, level: "failing", words: text(`${deed}_failed`), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
 }
 
-async function sync(options = { mode: "incremental" }, path = "referrals/sync", failure = "sync_failed") {
+async function sync(options = { mode: "incremental" }, path = "referrals/sync", deed = "sync") {
   if (syncing) return null;
   syncing = true;
   result = null;
@@ -300,7 +300,7 @@ async function sync(options = { mode: "incremental" }, path = "referrals/sync", 
   const answer = await call(path, { method: "POST", body: options });
   syncing = false;
   if (answer.status === 401) { refused(answer); return null; }
-  const told = resultOf(answer, failure);
+  const told = resultOf(answer, deed);
   await refresh();
   result = told;
   showStatus();
@@ -308,7 +308,7 @@ async function sync(options = { mode: "incremental" }, path = "referrals/sync", 
 }
 
 async function replay() {
-  const found = await sync({}, "quarantine/replay", "replay_failed");
+  const found = await sync({}, "quarantine/replay", "replay");
   if (!found) return null;
   // It is told where the button is.
   result = null;

@@ -165,6 +165,7 @@ export default {
   currency: "para birimi",
   running_for: "{time} süredir",
   replay_failed: "Yeniden deneme başarısız",
+  replay_partial: "Hepsi denenmeden süre doldu. Kalanlar için yeniden deneyin.",
   quarantine_shown: "{total} kayıttan en yeni {count} tanesi gösteriliyor; hepsi yeniden denenir.",
   replay_done: "Yeniden denendi. Bekleyen: {count}.",
   mode_incremental: "değişiklikler",
