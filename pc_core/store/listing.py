@@ -45,10 +45,14 @@ SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
 ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
 
 OPEN: Final = b"r.status IN ('New', 'Active') AND r.missing_since IS NULL"
+_EXPIRES: Final = (
+    b"r.status = 'New' AND r.missing_since IS NULL AND r.expires_at >= %(as_of)s"
+    b" AND r.expires_at <= %(as_of)s::timestamptz + "
+)
+"""Only an unanswered referral can still expire; how soon follows."""
 # Each has its index: 0001 (expires, created) or 0002 with these very words.
 _ATTENTION: Final[dict[Attention, bytes]] = {
-    "expiring": b"r.status = 'New' AND r.missing_since IS NULL AND r.expires_at >= %(as_of)s"
-    b" AND r.expires_at <= %(as_of)s::timestamptz + interval '3 days'",
+    "expiring": _EXPIRES + b"interval '3 days'",
     # What was created long before was not new: a first sync or another filter brought it.
     "new": OPEN + b" AND r.first_seen_at >= %(seen_since)s"
     b" AND r.pc_created_at >= %(seen_since)s::timestamptz - interval '14 days'",
@@ -92,7 +96,7 @@ class ReferralFilter:
             beginning is enough, from two letters on. Case, accents and the Turkish i's do not
             matter. Without any letter or digit it finds nothing.
         updated_since: changed in Partner Center then or later.
-        expiring_within_days: not expired yet, but within so many days.
+        expiring_within_days: unanswered, and expires within so many days.
         domain_missing: only those without a domain.
         missing: whether those that Partner Center no longer knows are shown.
         attention: what needs a person. expiring: unanswered, and expires within 3 days; new: open,
@@ -286,10 +290,7 @@ def _conditions(found: ReferralFilter, as_of: datetime) -> tuple[list[bytes], di
         conditions.append(b"r.pc_updated_at >= %(updated_since)s")
         values["updated_since"] = found.updated_since
     if found.expiring_within_days is not None:
-        conditions.append(
-            b"r.expires_at >= %(as_of)s AND r.expires_at <= %(as_of)s::timestamptz"
-            b" + make_interval(days => %(days)s)"
-        )
+        conditions.append(_EXPIRES + b"make_interval(days => %(days)s)")
         values |= {"as_of": as_of, "days": found.expiring_within_days}
     if found.domain_missing:
         conditions.append(b"r.domain IS NULL")
@@ -336,7 +337,8 @@ def _count(
     """
     conditions = [text.replace(b"%(q)s", b"%(whole)s") for text in conditions]
     # What expires is met in the order of its date; else the planner collects all that is new first.
-    order = b" ORDER BY r.expires_at" if _ATTENTION["expiring"] in conditions else b""
+    by_date = any(text.startswith(_EXPIRES) for text in conditions)
+    order = b" ORDER BY r.expires_at" if by_date else b""
     statement = (
         b"SELECT count(*) FROM (SELECT FROM partner_center_referrals r"
         + _where(conditions)

@@ -258,7 +258,9 @@ LIST = Route(
                 "updated_since", "A date, or a time with its offset.", describe.TEXT
             ),
             describe.parameter(
-                "expiring_within_days", "Not expired yet, but soon.", describe.whole(0, 3_650)
+                "expiring_within_days",
+                "Unanswered, and expires so soon.",
+                describe.whole(0, 3_650),
             ),
             describe.parameter(
                 "attention",

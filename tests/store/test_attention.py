@@ -65,7 +65,7 @@ def test_each_kind_finds_its_own(reader: Reader, sql: Connection) -> None:
     now = datetime.now(UTC)
     gone = {"missing_since": now}
     soon = insert(sql, 1, status="New", expires_at=now + 2 * DAY)
-    insert(sql, 2, status="New", expires_at=now + 4 * DAY)
+    later = insert(sql, 2, status="New", expires_at=now + 4 * DAY)
     insert(sql, 3, status="New", expires_at=now - HOUR)
     insert(sql, 4, status="Active", expires_at=now + DAY)
     insert(sql, 5, status="New", expires_at=now + DAY, **gone)
@@ -89,6 +89,9 @@ def test_each_kind_finds_its_own(reader: Reader, sql: Connection) -> None:
     insert(sql, 27, pc_created_at=now - 2 * DAY, first_seen_at=now - HOUR, status="Closed")
 
     assert found(reader, "expiring") == {soon}
+    for days, expected in ((1, set()), (3, {soon}), (5, {soon, later})):
+        within = reader.list_referrals(ReferralFilter(expiring_within_days=days)).rows
+        assert {row.referral_id for row in within} == expected
     assert found(reader, "no_domain") == {nameless}
     assert found(reader, "incomplete") == poor
     assert found(reader, "won_early") == {early}

@@ -248,6 +248,11 @@ def page(open_page: Callable[..., Page]) -> Page:
     return open_page(key=False)
 
 
+def look_again(page: Page) -> None:
+    """Come back to the page, which asks at once how things stand."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 def come_in(page: Page, served: Served) -> None:
     """Enter the operator's key."""
     page.get_by_role("textbox", name="Key").fill(served.key)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dev.services.npm import axe
-from tests.web.conftest import API, DESKTOP, PHONE, SLOW_MS, Served
+from tests.web.conftest import API, DESKTOP, PHONE, SLOW_MS, Served, look_again
 
 pytestmark = pytest.mark.needs_chromium
 
@@ -173,8 +173,22 @@ def test_focus_stays_where_it_is_when_news_arrive(open_page: Open, filled: Serve
     second.focus()
     filled.simulator.state.add()
     filled.ask(f"{API}/referrals/sync", method="POST")
-    expect(page.locator("#rows .company").nth(1)).not_to_have_text(name, timeout=15_000)
+    look_again(page)
+    expect(page.locator("#rows .company").nth(1)).not_to_have_text(name)
     assert page.evaluate("document.activeElement.textContent") == name
+
+    page.get_by_role("link", name="Needs attention").click()
+    fresh = page.locator(".attention-kind.new")
+    # The last of the five is pushed out; the first one moves on.
+    item = fresh.locator(".item").first
+    item.focus()
+    counted, which = fresh.locator(".count").inner_text(), item.get_attribute("data-id")
+    assert which
+    filled.simulator.state.add()
+    filled.ask(f"{API}/referrals/sync", method="POST")
+    look_again(page)
+    expect(fresh.locator(".count")).not_to_have_text(counted)
+    assert page.evaluate("document.activeElement.dataset.id") == which
 
 
 def test_targets_are_large_enough_and_nothing_moves_for_who_wants_it_still(

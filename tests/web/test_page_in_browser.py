@@ -6,17 +6,20 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.web.conftest import API, DESKTOP, PHONE, Served, come_in
+from tests.web.conftest import API, DESKTOP, PHONE, Served, come_in, look_again
 
 pytestmark = pytest.mark.needs_chromium
 
 type Open = Callable[..., Page]
+
+STATUS = "**/partner-center/status"
 
 
 def asked(page: Page) -> dict[str, list[str]]:
@@ -32,13 +35,39 @@ def first_company(page: Page) -> str:
 def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_is_kept_for_the_tab(
     page: Page, served: Served
 ) -> None:
+    # Whoever closes the question is not asked again by itself.
+    expect(page.get_by_role("textbox", name="Key")).to_be_focused()
+    page.keyboard.press("Escape")
+    for _ in range(2):
+        with page.expect_response(STATUS):
+            look_again(page)
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Enter key").click()
+
     page.get_by_role("textbox", name="Key").fill("wrong")
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
     expect(page.get_by_role("alert")).to_have_text("That key is not right.")
     expect(page.locator("#sync-button")).to_be_hidden()
     expect(page.locator("#tabs")).to_be_hidden()
 
+    # What was asked without the key may be refused after the key is known.
+    late: list[Any] = []
+    page.route(STATUS, lambda route: late.append(route), times=1)
+    look_again(page)
     come_in(page, served)
+    with page.expect_response(STATUS):
+        late[0].continue_()
+    # So may a list that was asked for with an older one.
+    set_key = "(key) => sessionStorage.setItem('partner-center-api-key', key)"
+    page.evaluate(set_key, "older")
+    page.route("**/referrals?*", lambda route: late.append(route), times=1)
+    page.locator("#filter-status").select_option("New")
+    page.evaluate(set_key, served.key)
+    with page.expect_response("**/referrals?*"):
+        late[1].continue_()
+    with page.expect_response(STATUS):
+        look_again(page)
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.reload()
     expect(page.locator("#referrals")).to_be_visible()
     assert served.key not in page.content()
@@ -79,7 +108,7 @@ def test_each_row_tells_what_a_sales_person_asks_first(open_page: Open, filled: 
         if referral["deal_value"] is not None:
             assert referral["currency"] in shown
         left = referral["days_to_expiry"]
-        words = {-1: "expired", 0: "expires today", 1: "1 day left"}
+        words = {-1: "expired", 0: "less than a day left", 1: "1 day left"}
         assert words.get(left, f"{left} days left" if left > 0 else "expired") in shown
         link = row.get_by_role("link")
         assert link.get_attribute("href") == (
@@ -94,6 +123,16 @@ def test_an_answered_referral_has_no_days_left(open_page: Open, filled: Served) 
     expect(page.locator("#rows tr").first).to_be_visible()
     cells = set(page.locator("#rows td[data-cell=expires]").all_inner_texts())
     assert cells == {"\N{EN DASH}"}
+
+    # The last day of an unanswered one may end tomorrow.
+    _, _, part = filled.ask(f"{API}/referrals?status=New&sort=expires:desc&limit=1")
+    last_day = {**part["referrals"][0], "days_to_expiry": 0}
+    page.route(
+        re.compile(r"/referrals\?"),
+        partial(Route.fulfill, json={**part, "referrals": [last_day]}),
+    )
+    page.reload()
+    expect(page.locator("#rows td[data-cell=expires]")).to_contain_text("less than a day left")
 
 
 def test_search_finds_while_typing_and_the_address_follows(open_page: Open, filled: Served) -> None:
@@ -134,6 +173,11 @@ def test_every_filter_shows_only_what_it_names(open_page: Open, filled: Served) 
     page.locator("#filter-expiring").select_option("3")
     _, _, listed = filled.ask(f"{API}/referrals?expiring_within_days=3&limit=200")
     expect(page.locator("#rows tr")).to_have_count(min(50, listed["total"]))
+    # As many as need somebody: who has answered has no days left.
+    kinds = filled.ask(f"{API}/attention")[2]["kinds"]
+    assert [listed["total"]] == [one["total"] for one in kinds if one["kind"] == "expiring"]
+    dashes = page.locator("#rows td[data-cell=expires]", has_text="\N{EN DASH}")
+    expect(dashes).to_have_count(0)
     page.get_by_role("button", name="Clear filters").click()
 
     page.locator("#filter-no-domain").check()
@@ -171,10 +215,13 @@ def test_sorting_and_pages(open_page: Open, filled: Served) -> None:
     first_company(page)
     page.get_by_role("button", name="Company", exact=True).click()
     expect(page.locator("th[data-sort=company]")).to_have_attribute("aria-sort", "ascending")
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#shown")).to_have_text(re.compile("^51\u2013\\d+ of \\d+$"))
+    expect(page.get_by_role("button", name="Next")).to_be_focused()
     page.get_by_role("button", name="Previous").click()
     expect(page.locator("#shown")).to_have_text(re.compile("^1\u201350 of \\d+$"))
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
 
 
 def test_the_place_in_the_list_is_kept_by_a_reload_and_a_shared_address(
@@ -254,6 +301,21 @@ def test_the_referrals_of_one_company_are_seen_together(open_page: Open, filled:
     card = page.locator("#company-card")
     expect(card).to_contain_text(str(domains.count(busiest)))
     expect(card).to_contain_text("Open value")
+
+    # Two days without a run: what is counted is asked for again, how long ago it was is told anew.
+    _, _, known = filled.ask(f"{API}/companies/{busiest}")
+    counted = {**known, "referral_count": 777}
+    page.clock.install()
+    page.reload()
+    ago = page.locator("#rows [data-cell=updated] time").first
+    before = ago.inner_text()
+    page.route("**/companies/*", partial(Route.fulfill, json=counted))
+    page.route(re.compile(r"/referrals\?"), lambda route: route.abort())
+    page.clock.fast_forward("48:00:00")
+    expect(card).to_contain_text("777")
+    expect(ago).to_have_text(re.compile(r"\d+ days ago"))
+    assert ago.inner_text() != before
+    page.unroute(re.compile(r"/referrals\?"))
     page.get_by_role("button", name=re.compile("Remove the filter")).click()
     expect(card).to_be_hidden()
     expect(page.locator("#rows tr")).to_have_count(50)
@@ -289,7 +351,8 @@ def test_companies_are_looked_through_and_lead_to_their_referrals(
             assert currency in shown
     expect(page.locator("#companies-shown")).to_contain_text(str(all_of_them["total"]))
 
-    page.locator("#company-on").click()
+    # Pressed twice at once it turns one page.
+    page.locator("#company-on").evaluate("(next) => { next.click(); next.click(); }")
     expect(page.locator("#companies-shown")).to_have_text(re.compile("^51\u2013"))
     page.reload()
     expect(page.locator("#companies-shown")).to_have_text(re.compile("^51\u2013"))
@@ -482,7 +545,7 @@ def test_what_needs_a_person_is_listed_with_what_to_do(open_page: Open, filled: 
 
     page = open_page()
     urgent = totals["expiring"] + totals["no_domain"] + totals["incomplete"] + totals["won_early"]
-    expect(page.locator("#attention-count")).to_contain_text(str(urgent))
+    expect(page.locator("#attention-count")).to_have_text(f"{urgent} points to look at")
     page.get_by_role("link", name="Needs attention").click()
     for kind, words in (
         ("expiring", "Accept or decline"),
@@ -502,6 +565,12 @@ def test_what_needs_a_person_is_listed_with_what_to_do(open_page: Open, filled: 
     page.go_back()
     page.locator(".attention-kind.won_early li button").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("Won")
+
+    # So many that they are not counted to the end.
+    most = [{**kind, "total": 1_000, "total_is_exact": False} for kind in needed["kinds"]]
+    page.route("**/partner-center/attention*", partial(Route.fulfill, json={"kinds": most}))
+    page.reload()
+    expect(page.locator("#attention-count")).to_have_text("4,000+ points to look at")
 
 
 def test_new_means_since_the_last_visit(open_page: Open, filled: Served) -> None:
@@ -529,7 +598,7 @@ def test_new_means_since_the_last_visit(open_page: Open, filled: Served) -> None
     filled.ask(f"{API}/referrals/sync", method="POST")
     page.reload()
     new = page.locator(".attention-kind.new")
-    expect(new).to_contain_text("1 hour ago")
+    expect(new).to_contain_text(re.compile(r"Came in since \d+ \w+ \d{4}, \d\d:\d\d\."))
     assert 0 < int(new.locator(".count").inner_text()) <= 2
 
 
@@ -674,6 +743,70 @@ def test_when_the_app_stops_answering_the_page_says_so(
                                                       timeout=15_000)  # fmt: skip
 
 
+IMPATIENT = """
+const wait = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (afterMs) => wait(afterMs / 60);
+"""
+
+
+def test_no_answer_that_goes_wrong_is_taken_for_a_good_one_or_the_last(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page()
+    page.add_init_script(IMPATIENT)
+    page.reload()
+    first_company(page)
+    words, to_do = page.locator("#status-words"), page.locator("#to-do")
+    good = words.inner_text()
+    busy = {"code": "database_busy", "detail": "Busy."}
+    silent = ("The app does not answer", "Check your network")
+    troubles: list[tuple[Callable[[Route], None], tuple[str, str]]] = [
+        # Somebody else's page under a good status.
+        (partial(Route.fulfill, body="<html>"), silent),
+        (
+            partial(Route.fulfill, status=503, json=busy),
+            ("The app cannot answer right now", "The database is busy."),
+        ),
+        # An answer that never comes.
+        (lambda _: None, silent),
+    ]
+    for answer, (what, remedy) in troubles:
+        page.route(STATUS, answer)
+        look_again(page)
+        expect(words).to_have_text(what)
+        expect(to_do).to_contain_text(remedy)
+        expect(page.locator("#rows tr")).to_have_count(50)
+        page.unroute(STATUS)
+        if answer is not troubles[0][0]:
+            look_again(page)
+        # Else by itself.
+        expect(words).to_have_text(good)
+
+
+def test_what_is_polled_disturbs_nobody(open_page: Open, filled: Served) -> None:
+    page = open_page()
+    first_company(page)
+    _, _, known = filled.ask(f"{API}/status")
+    forget = page.get_by_role("button", name="Forget key")
+    forget.focus()
+    # Read out is how it stands, and neither how long ago nor all of it again.
+    spoken = page.locator("#status").get_by_role("status")
+    expect(spoken).to_have_text(page.locator("#status-words").inner_text())
+    page.evaluate(
+        "window.spoken = 0;"
+        "new MutationObserver((all) => { window.spoken += all.length; })"
+        ".observe(document.querySelector('#status [role=status]'),"
+        " {childList: true, subtree: true, characterData: true})"
+    )
+    for count in (7, 8):
+        news = {**known, "counts": {**known["counts"], "open": count}}
+        page.route(STATUS, partial(Route.fulfill, json=news))
+        look_again(page)
+        expect(page.locator("#figures dd").nth(1)).to_have_text(str(count))
+        expect(forget).to_be_focused()
+    assert page.evaluate("window.spoken") == 0
+
+
 def test_what_is_wrong_before_anything_is_shown_is_said_with_what_to_do(
     open_page: Open, served: Served
 ) -> None:
@@ -707,6 +840,30 @@ def test_a_list_that_fails_alone_can_be_asked_for_again(open_page: Open, filled:
     page.unroute(re.compile(r"/referrals\?"))
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#empty")).not_to_contain_text("out of reach")
+
+
+def test_an_export_runs_once_and_says_why_it_failed(open_page: Open, filled: Served) -> None:
+    page = open_page()
+    first_company(page)
+    held: list[Route] = []
+    page.route("**/referrals?*format=csv*", lambda route: held.append(route))
+    export = page.locator("#csv-button")
+    export.click()
+    # What the list does meanwhile starts no second one.
+    page.locator("#filter-status").select_option("New")
+    expect(page.locator("#rows .state:not(.New)")).to_have_count(0)
+    expect(export).to_be_disabled()
+    export.dispatch_event("click")
+    [one] = held
+    one.fulfill(status=503, json={"code": "statement_timeout", "detail": "Too slow."})
+    trouble = page.locator("#csv-trouble")
+    expect(trouble).to_be_in_viewport()
+    expect(trouble).to_contain_text("choose narrower filters")
+    expect(page.locator("#rows tr").first).to_be_visible()
+    page.unroute("**/referrals?*format=csv*")
+    with page.expect_download():
+        export.click()
+    expect(trouble).to_be_empty()
 
 
 def test_while_the_app_wakes_the_page_says_so_in_words(open_page: Open, filled: Served) -> None:

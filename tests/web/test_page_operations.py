@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.web.conftest import API, SLOW_MS, Served
+from tests.web.conftest import API, SLOW_MS, Served, look_again
 
 pytestmark = pytest.mark.needs_chromium
 
@@ -81,8 +83,11 @@ def test_from_the_sign_in_to_the_first_referrals(open_page: Open, served: Served
         "title", re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$")
     )
 
-    page.get_by_role("button", name="Sync now").click()
+    sync = page.get_by_role("button", name="Sync now")
+    sync.focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#notices")).to_contain_text("Nothing new.")
+    expect(sync).to_be_focused()
 
 
 def test_a_runs_progress_is_true_and_the_same_in_every_browser(
@@ -134,12 +139,14 @@ def test_code_in_the_servers_words_looks_like_code(open_page: Open, filled: Serv
     message = "Run `python -m pc_core sign-in`, <b>not</b> `rm`."
     alarm = {"code": "sign_in_needed", "level": "failing", "message": message,
              "reason_code": "new_to_this_page"}  # fmt: skip
+    overdue = {"code": "sweep_overdue", "level": "attention", "at": None}
     page = open_page()
     page.route(
         "**/partner-center/status",
-        lambda route: route.fulfill(json={**known, "level": "failing", "alarms": [alarm]}),
+        lambda route: route.fulfill(json={**known, "level": "failing", "alarms": [alarm, overdue]}),
     )
     page.reload()
+    expect(page.locator("#notices")).to_contain_text("None has ended yet.")
     page.locator("#to-do summary").click()
     spoken = page.locator("#to-do details p[lang=en]")
     expect(spoken).to_have_text("Run python -m pc_core sign-in, <b>not</b> rm.")
@@ -168,6 +175,10 @@ def test_already_running_is_told_apart(open_page: Open, filled: Served) -> None:
     with running(filled):
         page.get_by_role("button", name="Sync now").click()
         expect(page.locator("#notices")).to_contain_text("Another run is already at work")
+    # It has ended.
+    page.unroute("**/partner-center/status")
+    look_again(page)
+    expect(page.locator("#notices")).not_to_contain_text("Another run is already at work")
 
 
 def test_a_switched_off_feature_is_told_apart(
@@ -249,6 +260,39 @@ def test_health_shows_runs_weeks_sign_in_and_settings_without_secrets(
     expect(dialog).to_contain_text(re.compile(r"outgoing: \d+"))
 
 
+def test_older_runs_are_read_once_and_stay(open_page: Open, filled: Served) -> None:
+    for _ in range(3):
+        filled.ask(f"{API}/referrals/sync", method="POST")
+    _, _, listed = filled.ask(f"{API}/sync-runs?limit=4")
+    assert len(listed["runs"]) == 4
+    page = open_page()
+    # Pages of two runs.
+    page.route(
+        "**/sync-runs?limit=40*",
+        lambda route: route.continue_(url=route.request.url.replace("limit=40", "limit=2")),
+    )
+    page.get_by_role("link", name="Health").click()
+    rows, more = page.locator(".runs tbody tr"), page.get_by_role("button", name="More")
+    expect(rows).to_have_count(2)
+    page.route(
+        "**/sync-runs?*cursor=*",
+        partial(Route.fulfill, status=503, json={"code": "database_busy", "detail": "Busy."}),
+        times=1,
+    )
+    more.click()
+    expect(page.locator("#health .panel-foot [role=alert]")).to_have_text(re.compile("busy"))
+    expect(rows).to_have_count(2)
+    more.evaluate("(more) => { more.click(); more.click(); }")
+    expect(rows).to_have_count(4)
+    started = page.locator(".runs tbody time")
+    instants = started.evaluate_all("(all) => all.map((one) => one.dateTime)")
+    assert len(set(instants)) == 4
+    filled.ask(f"{API}/referrals/sync", method="POST")
+    look_again(page)
+    expect(rows).to_have_count(5)
+    assert started.evaluate_all("(all) => all.map((one) => one.dateTime)")[1:] == instants
+
+
 def test_what_could_not_be_read_is_shown_and_tried_again(open_page: Open, filled: Served) -> None:
     filled.simulator.state.add({"id": "c0c0c0c0-0000-4000-8000-0000000000aa", "status": 5})
     filled.ask(f"{API}/referrals/sync", method="POST")
@@ -261,8 +305,33 @@ def test_what_could_not_be_read_is_shown_and_tried_again(open_page: Open, filled
     expect(quarantine.locator("td.id").last).to_have_text("status")
     quarantine.locator("tbody summary").click()
     expect(quarantine.locator("tbody details p").first).to_be_visible()
-    quarantine.get_by_role("button", name="Try again now").click()
-    expect(quarantine.get_by_role("status")).to_have_text("Tried again. 1 still waits.")
+    expect(quarantine).not_to_contain_text("are shown")
+    page.route(
+        "**/quarantine/replay",
+        partial(Route.fulfill, status=503, json={"code": "database_busy", "detail": "Busy."}),
+        times=1,
+    )
+    page.route(
+        "**/quarantine?*",
+        lambda route: route.fulfill(json={**route.fetch().json(), "next_cursor": "more"}),
+    )
+    again = quarantine.get_by_role("button", name="Try again now")
+    again.click()
+    said = quarantine.get_by_role("status")
+    expect(said).to_contain_text("Trying again failed")
+    expect(said).to_contain_text("The database is busy.")
+    counts = dict.fromkeys(("fetched", "inserted", "updated", "unchanged", "skipped"), 1)
+    partial_run = {"state": "partial", "task_id": "x", "quarantined": 1, **counts}
+    page.route(
+        "**/quarantine/replay",
+        partial(Route.fulfill, status=202, json=partial_run),
+        times=1,
+    )
+    again.click()
+    expect(said).to_contain_text("Try again for the rest.")
+    expect(quarantine).to_contain_text("The newest 1 of 1 are shown")
+    again.click()
+    expect(said).to_have_text("Tried again. 1 still waits.")
 
     filled.simulator.state.remove("c0c0c0c0-0000-4000-8000-0000000000aa")
 
@@ -325,10 +394,11 @@ def test_the_page_learns_its_role_from_the_server(
 ) -> None:
     app = serve_with(WEBSITE_AUTH_ENABLED="true")
 
-    nobody = open_page(at=app, key=False)
+    nobody = open_page("?status=New&q=ey+%26+y", at=app, key=False)
     expect(nobody.locator("#status-words")).to_have_text("Sign in to see referrals")
-    login = nobody.get_by_role("link", name="Sign in").get_attribute("href")
-    assert login == "/.auth/login/aad?post_login_redirect_uri=/mini-ui/"
+    login = urlsplit(nobody.get_by_role("link", name="Sign in").get_attribute("href") or "")
+    assert login.path == "/.auth/login/aad"
+    assert parse_qs(login.query) == {"post_login_redirect_uri": ["/mini-ui/?status=New&q=ey+%26+y"]}
     expect(nobody.locator("#referrals")).to_be_hidden()
 
     stranger = open_page(at=app, key=False, extra_http_headers=principal())
@@ -350,6 +420,14 @@ def test_the_page_learns_its_role_from_the_server(
     reader.get_by_role("link", name="Referrals", exact=True).click()
     reader.locator("#rows .company").first.click()
     expect(reader.get_by_role("dialog")).to_contain_text("Customer's people")
+    # Nothing leads to a list that is for operators.
+    _, _, known = filled.ask(f"{API}/status")
+    some = {"alarms": [{"code": "quarantine", "level": "attention", "count": 2}],
+            "level": "attention", "quarantine": {"open": 2}, "role": "reader"}  # fmt: skip
+    reader.route("**/partner-center/status", partial(Route.fulfill, json=known | some))
+    look_again(reader)
+    expect(reader.locator("#status-words")).to_have_text("2 referrals could not be understood")
+    expect(reader.locator("#status button")).to_have_count(0)
 
     operator = open_page(at=app, key=False, extra_http_headers=principal("Referrals.Operate"))
     expect(operator.get_by_role("button", name="Sync now")).to_be_enabled()

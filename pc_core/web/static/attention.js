@@ -3,9 +3,9 @@
 import * as address from "./address.js";
 import { call } from "./api.js";
 import { badge, button, daysLeft, money, sinceCell, word } from "./cells.js";
-import { element, fill, find, recall, remember } from "./dom.js";
+import { element, fill, find, recall, remember, renew } from "./dom.js";
 import { failed } from "./explain.js";
-import { day, language, number, relative, text } from "./texts.js";
+import { dateTime, day, language, number, text } from "./texts.js";
 
 const seenKey = "partner-center-last-seen";
 const sinceKey = "partner-center-visit-since";
@@ -29,7 +29,7 @@ export function visitSince() {
 
 // -- One kind ---------------------------------------------------------------------------------
 
-const missingParts = { deal_value: "deal_value", currency: "currency", closing_at: "closing", company_name: "company", customer_country: "country" };
+const missingParts = { deal_value: "deal_value", currency: "currency", closing_at: "field_closing_at", company_name: "company", customer_country: "country" };
 
 function reason(kind, referral) {
   if (kind === "expiring") return element("span", { class: referral.days_to_expiry <= 1 ? "soon" : "near" }, daysLeft(referral));
@@ -44,7 +44,7 @@ function reason(kind, referral) {
 
 function item(kind, referral) {
   const name = referral.company_name ?? referral.name;
-  return element("li", {}, element("button", { type: "button", class: "item", onclick: () => onOpen(referral.referral_id) },
+  return element("li", {}, element("button", { type: "button", class: "item", "data-id": `${kind} ${referral.referral_id}`, onclick: () => onOpen(referral.referral_id) },
     badge(referral.referral_type),
     element("span", { class: "item-name" }, name ?? text("no_company"), element("span", { class: "below" }, referral.domain_readable ?? text("no_domain"))),
     element("span", { class: "item-value" }, money(referral)),
@@ -56,7 +56,7 @@ function totalOf(kind) {
 }
 
 function panel(kind) {
-  const values = { when: visitSince() ? relative(visitSince()) : text("a_day_ago") };
+  const values = { when: visitSince() ? dateTime(visitSince()) : text("a_day_ago") };
   const rest = kind.total > kind.referrals.length || !kind.total_is_exact;
   return element("article", { class: `panel attention-kind ${kind.kind}`, "aria-labelledby": `attention-${kind.kind}` },
     element("div", { class: "panel-head" },
@@ -78,19 +78,15 @@ function quarantinePanel() {
 
 // -- The view ---------------------------------------------------------------------------------
 
-export function waiting() {
-  if (!answer?.ok) return 0;
-  // News are to be read, not to be done.
-  return answer.body.kinds.filter((kind) => kind.kind !== "new").reduce((sum, kind) => sum + kind.total, 0) + (status?.quarantine.open ?? 0);
-}
-
 export function show() {
   const place = find("#attention");
   if (place.hidden) { fill(place); return; }
   if (!answer) { fill(place, element("p", { class: "panel empty", role: "status" }, text("loading"))); return; }
   if (!answer.ok) { fill(place, element("div", { class: "panel empty" }, element("strong", {}, text("load_failed")), failed(answer), button(text("retry"), () => load()))); return; }
   const shown = [...answer.body.kinds.filter((kind) => kind.total > 0).map(panel), status ? quarantinePanel() : null].filter(Boolean);
-  fill(place, shown.length ? shown : element("div", { class: "panel empty", role: "status" }, element("strong", {}, text("attention_none")), text("attention_none_hint")));
+  const focused = document.activeElement?.closest("#attention [data-id]")?.dataset.id;
+  renew(place, shown.length ? shown : element("div", { class: "panel empty", role: "status" }, element("strong", {}, text("attention_none")), text("attention_none_hint")));
+  if (focused) find(`#attention [data-id="${CSS.escape(focused)}"]`)?.focus();
 }
 
 export async function load() {
@@ -103,9 +99,12 @@ export async function load() {
 }
 
 function showCount() {
-  const count = waiting();
+  // News are to be read, not to be done. One referral may be of several kinds.
+  const kinds = answer?.ok ? answer.body.kinds.filter((kind) => kind.kind !== "new") : [];
+  const count = kinds.reduce((sum, kind) => sum + kind.total, answer?.ok ? status?.quarantine.open ?? 0 : 0);
+  const more = kinds.every((kind) => kind.total_is_exact) ? "" : "+";
   find("#attention-count").hidden = count === 0;
-  fill(find("#attention-count"), number(count), element("span", { class: "hidden-text" }, ` ${text("waiting", { count })}`));
+  renew(find("#attention-count"), number(count) + more, element("span", { class: "hidden-text" }, ` ${text("attention_points", { count })}`));
 }
 
 export function setStatus(found) {

@@ -1,6 +1,6 @@
 // How single facts look, wherever they appear.
 
-import { element } from "./dom.js";
+import { element, say } from "./dom.js";
 import { amount, day, has, number, relative, text, utc } from "./texts.js";
 
 export const types = ["co-sell", "marketplace", "solution-provider"];
@@ -45,7 +45,7 @@ export function stateBadge(status) {
 export function daysLeft(referral) {
   const left = referral.days_to_expiry;
   if (left < 0) return text("expired");
-  return left === 0 ? text("expires_today") : text("days_left", { count: left });
+  return left === 0 ? text("less_than_a_day") : text("days_left", { count: left });
 }
 
 // Only an unanswered referral can still expire.
@@ -71,8 +71,13 @@ export function dayCell(instant) {
 }
 
 export function sinceCell(instant) {
-  return instant ? element("time", { class: "nowrap", datetime: instant, title: utc(instant) }, relative(instant)) : dash();
+  return instant ? element("time", { class: "nowrap since", datetime: instant, title: utc(instant) }, relative(instant)) : dash();
 }
+
+// What is "3 seconds ago" does not stay so.
+setInterval(() => {
+  for (const place of document.querySelectorAll("time.since")) say(place, relative(place.dateTime));
+}, 60000);
 
 // Where Partner Center shows this referral.
 export function partnerCenter(id) {

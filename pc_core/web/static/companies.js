@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { call } from "./api.js";
 import { button, dash, sinceCell, typeCount } from "./cells.js";
-import { element, fill, find, moveBetween } from "./dom.js";
+import { element, fill, find, moveBetween, say, switchOff } from "./dom.js";
 import { failed } from "./explain.js";
 import { amount, number, text } from "./texts.js";
 
@@ -86,10 +86,11 @@ export function show() {
   const { page } = address.read();
   const from = (page - 1) * pageSize + 1;
   const values = { from, to: from + companies.length - 1, total: last?.total };
-  find("#companies-shown").textContent = companies.length ? text(last.total === null ? "companies_from" : "shown", values) : "";
-  find("#company-back").disabled = page < 2;
+  say(find("#companies-shown"), companies.length ? text(last.total === null ? "companies_from" : "shown", values) : "");
+  const isBusy = find("#company-frame").hasAttribute("aria-busy");
+  switchOff(find("#company-back"), isBusy || page < 2);
   find("#company-back").textContent = text(address.isWayBackKnown() ? "previous" : "first_page");
-  find("#company-on").disabled = !last?.next_cursor;
+  switchOff(find("#company-on"), isBusy || !last?.next_cursor);
 }
 
 // -- Asking -----------------------------------------------------------------------------------
@@ -105,7 +106,11 @@ export async function load({ quiet = false } = {}) {
   if (view.several) asked.set("several", "true");
   if (view.open) asked.set("open", "true");
   if (wanted) asked.set("cursor", wanted);
-  if (!quiet) find("#company-frame").setAttribute("aria-busy", "true");
+  if (!quiet) {
+    find("#company-frame").setAttribute("aria-busy", "true");
+    switchOff(find("#company-back"), true);
+    switchOff(find("#company-on"), true);
+  }
   let answer;
   try {
     answer = await call(`companies?${asked}`, { signal: mine.signal });
@@ -117,9 +122,10 @@ export async function load({ quiet = false } = {}) {
   if (answer.status === 401 || answer.status === 403) { onRefused(answer); return; }
   // The place belongs to another time or filter: the list begins anew.
   if (answer.status === 400 && wanted) { address.toFirstPage(); cursor = null; await load(); return; }
-  if (!answer.ok && quiet && last) return;
-  trouble = answer.ok ? null : answer;
-  last = answer.ok ? answer.body : null;
+  if (answer.ok || !quiet || !last) {
+    trouble = answer.ok ? null : answer;
+    last = answer.ok ? answer.body : null;
+  }
   show();
 }
 

@@ -248,7 +248,7 @@ export function acceptDialog({ accept }) {
     element("div", { class: "dialog-actions" }, button(text("cancel"), closeDialog), button(text("accept_confirm"), () => { closeDialog(); accept(); }, "primary")));
 }
 
-export function askForKey({ wrong, done, closed }) {
+export function askForKey({ wrong, done }) {
   const input = element("input", { type: "password", id: "key", autocomplete: "off", required: true, "aria-describedby": "key-hint" });
   const enter = (event) => {
     event.preventDefault();
@@ -257,7 +257,7 @@ export function askForKey({ wrong, done, closed }) {
     closeDialog();
     done();
   };
-  open({ title: text("key_title"), small: true, closed },
+  open({ title: text("key_title"), small: true },
     element("form", { onsubmit: enter },
       element("p", { id: "key-hint" }, text("key_hint")),
       wrong ? element("p", { class: "error", role: "alert" }, text("key_wrong")) : null,

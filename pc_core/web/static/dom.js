@@ -24,7 +24,32 @@ export function fill(parent, ...children) {
   parent.replaceChildren(...children.flat().filter(present));
 }
 
+// The same, but what would look as before stays: neither focus nor a click that has begun is lost.
+export function renew(parent, ...children) {
+  const fresh = [...element("div", {}, ...children).childNodes];
+  const old = [...parent.childNodes];
+  fresh.forEach((child, place) => {
+    if (!old[place]) parent.append(child);
+    else if (!old[place].isEqualNode(child)) old[place].replaceWith(child);
+  });
+  for (const rest of old.slice(fresh.length)) rest.remove();
+}
+
+// Words in a live region: the same ones again would be read out again.
+export function say(place, words) {
+  if (place.textContent !== words) place.textContent = words;
+}
+
 export const find = (selector) => document.querySelector(selector);
+
+// Off, yet within the keyboard's reach: whoever stands on it keeps the place.
+export function switchOff(button, isOff) {
+  button.setAttribute("aria-disabled", String(isOff));
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest('[aria-disabled="true"]')) event.stopPropagation();
+}, true);
 
 export function recall(name) {
   try { return localStorage.getItem(name); } catch { return null; }

@@ -16,6 +16,8 @@ let statistics = null;
 let runs = null;
 let runsTrouble = null;
 let more = null;
+let hasReadOn = false;
+let isReadingMore = false;
 let quarantine = null;
 let outcome = null;
 let onSignIn = () => {};
@@ -102,12 +104,12 @@ function runRow(run) {
 function runsPanel() {
   const names = ["run_started", "run_state", "run_trigger", "run_fetched", "run_new", "run_updated", "run_skipped", "run_quarantined", "run_duration"];
   return element("article", { class: "panel" }, element("div", { class: "panel-head" }, element("h2", {}, text("runs_title"))),
-    runsTrouble ? failed(runsTrouble) : runs === null ? element("p", { class: "empty", role: "status" }, text("loading")) : runs.length === 0
+    runs === null ? (runsTrouble ? failed(runsTrouble) : element("p", { class: "empty", role: "status" }, text("loading"))) : runs.length === 0
       ? element("div", { class: "empty" }, element("strong", {}, text("no_runs")), text("no_runs_hint"))
       : element("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": text("runs_title") }, element("table", { class: "runs" },
         element("thead", {}, element("tr", {}, names.map((name, place) => element("th", { scope: "col", class: place > 2 ? "number" : null }, text(name))))),
         element("tbody", {}, runs.map(runRow)))),
-    more && element("p", { class: "panel-foot" }, button(text("more"), () => loadRuns(true))));
+    more && element("div", { class: "panel-foot" }, button(text(isReadingMore ? "loading" : "more"), readMore), runsTrouble && failed(runsTrouble)));
 }
 
 function chartsPanel() {
@@ -129,7 +131,8 @@ async function replay(event) {
 function quarantinePanel() {
   if (status.role !== "operator") return null;
   const head = element("div", { class: "panel-head" }, element("h2", {}, text("quarantine_title")), element("p", { class: "quiet" }, text("quarantine_hint")));
-  const said = outcome && element("p", { class: `panel-foot verdict ${outcome.level === "ok" ? "good" : "soon"}`, role: "status" }, outcome.words);
+  const said = outcome && element("div", { class: "panel-foot", role: "status" },
+    element("p", { class: `verdict ${outcome.level === "ok" ? "good" : "soon"}` }, outcome.words), outcome.body);
   const body = quarantine === null ? element("p", { class: "empty", role: "status" }, text("loading"))
     : !quarantine.ok ? failed(quarantine)
       : quarantine.body.entries.length === 0 ? element("p", { class: "empty" }, text("quarantine_empty"))
@@ -140,8 +143,10 @@ function quarantinePanel() {
             element("td", {}, word("reason", entry.reason), details(entry.reason, entry.detail)),
             element("td", { class: "id" }, entry.field ?? "–"),
             element("td", {}, sinceCell(entry.first_seen_at)))))));
+  const shown = quarantine?.ok && quarantine.body.next_cursor && element("p", { class: "panel-foot quiet" },
+    text("quarantine_shown", { count: quarantine.body.entries.length, total: status.quarantine.open }));
   const waits = quarantine?.ok && quarantine.body.entries.length > 0;
-  return element("article", { class: "panel", id: "quarantine", tabindex: -1 }, head, body, said, waits && element("p", { class: "panel-foot" }, button(text("replay"), replay, "primary")));
+  return element("article", { class: "panel", id: "quarantine", tabindex: -1 }, head, body, shown, said, waits && element("p", { class: "panel-foot" }, button(text("replay"), replay, "primary")));
 }
 
 // -- Settings ---------------------------------------------------------------------------------
@@ -170,7 +175,7 @@ export function show() {
   const place = find("#health");
   if (place.hidden) { drawn = null; fill(place); return; }
   const { now, lag_s: _, ...lasting } = status ?? {};
-  const signature = JSON.stringify([language, lasting, statistics, runs, runsTrouble, more, quarantine, outcome, Math.floor(Date.parse(now) / 60000)]);
+  const signature = JSON.stringify([language, lasting, statistics, runs, runsTrouble, more, isReadingMore, quarantine, outcome, Math.floor(Date.parse(now) / 60000)]);
   if (signature === drawn) return;
   drawn = signature;
   if (!status) { fill(place, element("p", { class: "panel empty", role: "status" }, text("loading"))); return; }
@@ -181,12 +186,32 @@ export function show() {
   if (focused >= 0) [...place.querySelectorAll("button, summary")][focused]?.focus();
 }
 
-async function loadRuns(further = false) {
-  const answer = await call(`sync-runs?limit=${runsShown}${further && more ? `&cursor=${encodeURIComponent(more)}` : ""}`);
+async function loadRuns() {
+  const answer = await call(`sync-runs?limit=${runsShown}`);
   runsTrouble = answer.ok || runs ? null : answer;
   if (answer.ok) {
-    runs = further ? [...runs, ...answer.body.runs] : answer.body.runs;
+    const { runs: newest, next_cursor: next } = answer.body;
+    // What was read on from there stays, with its own way on.
+    const met = hasReadOn ? runs.findIndex((run) => run.task_id === newest.at(-1)?.task_id) : -1;
+    hasReadOn = met >= 0;
+    if (!hasReadOn) more = next;
+    runs = hasReadOn ? [...newest, ...runs.slice(met + 1)] : newest;
+  }
+  show();
+}
+
+async function readMore() {
+  if (isReadingMore) return;
+  isReadingMore = true;
+  show();
+  const from = more;
+  const answer = await call(`sync-runs?limit=${runsShown}&cursor=${encodeURIComponent(from)}`);
+  isReadingMore = false;
+  runsTrouble = answer.ok ? null : answer;
+  if (answer.ok && more === from) {
+    runs = [...runs, ...answer.body.runs];
     more = answer.body.next_cursor;
+    hasReadOn = true;
   }
   show();
 }

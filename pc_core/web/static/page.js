@@ -1,11 +1,11 @@
 // The page as a whole: who is here, how the sync stands, which view is shown.
 
 import * as address from "./address.js";
-import { call, forgetKey, hasKey } from "./api.js";
+import { call, currentKey, forgetKey } from "./api.js";
 import * as attention from "./attention.js";
 import * as companies from "./companies.js";
 import { askForKey, acceptDialog, reasonList, referralDialog, signInDialog } from "./dialogs.js";
-import { closeDialog, element, fill, find, isDialogOpen, recall, remember } from "./dom.js";
+import { closeDialog, element, fill, find, isDialogOpen, recall, remember, renew, switchOff } from "./dom.js";
 import { details, explain, prose, trouble } from "./explain.js";
 import * as health from "./health.js";
 import * as table from "./table.js";
@@ -16,14 +16,17 @@ const slow = 10000;
 const quick = 1000;
 const again = 3000;
 const wakingAfter = 2500;
+const staleAfter = 300000;
 const themeKey = "partner-center-theme";
 const viewNames = ["referrals", "companies", "attention", "health"];
 
 let status = null;
 let timer = null;
 let syncing = false;
-let asking = false;
+let polls = 0;
+let isKeyOffered = false;
 let lastRun = null;
+let loadedAt = 0;
 let result = null;
 let door = null;
 let waking = false;
@@ -33,9 +36,24 @@ let shownReferral = null;
 
 async function refresh() {
   clearTimeout(timer);
+  const mine = ++polls;
   const wakes = status === null && setTimeout(() => { waking = true; showStatus(); }, wakingAfter);
-  const answer = await call("status");
-  clearTimeout(wakes);
+  let answer = null;
+  try {
+    answer = await call("status");
+    if (mine === polls) heed(answer);
+  } finally {
+    clearTimeout(wakes);
+    if (mine === polls) {
+      const isRefused = answer?.status === 401 || answer?.status === 403;
+      const pause = document.hidden ? 60000 : syncing || status?.running ? quick : door && !isRefused ? again : slow;
+      clearTimeout(timer);
+      timer = setTimeout(refresh, pause);
+    }
+  }
+}
+
+function heed(answer) {
   waking = false;
   document.body.classList.remove("pending");
   if (answer.ok) accept(answer.body);
@@ -43,9 +61,6 @@ async function refresh() {
   else if (answer.status) door = { level: "failing", words: text("unavailable"), hint: explain(answer.body.code) ?? answer.body.detail, details: details(answer.body.code, answer.body.detail) };
   else door = { level: "failing", words: text("unreachable"), hint: text("unreachable_hint") };
   showStatus();
-  const pause = document.hidden ? 60000 : syncing || status?.running ? quick : door && answer.status !== 401 && answer.status !== 403 ? again : slow;
-  clearTimeout(timer);
-  timer = setTimeout(refresh, pause);
 }
 
 function accept(found) {
@@ -58,11 +73,15 @@ function accept(found) {
   table.setSince(attention.visitSince());
   const finished = status.last_run?.task_id ?? null;
   if (first) showRoute(address.read(), { fresh: true });
-  if (first || finished !== lastRun) loadData(first);
+  // What a result told of the run before is over; its own run is `result.run`.
+  if (finished !== lastRun && finished !== result?.run) result = null;
+  // Days pass by without a run, too.
+  if (first || finished !== lastRun || (!document.hidden && Date.now() - loadedAt > staleAfter)) loadData(first);
   lastRun = finished;
 }
 
 function loadData(first) {
+  loadedAt = Date.now();
   table.load({ quiet: !first });
   if (!first) companies.load({ quiet: true });
   attention.load();
@@ -71,26 +90,35 @@ function loadData(first) {
 }
 
 function refused(answer) {
+  // What an older key was told says nothing about the present one.
+  if (answer.key !== currentKey()) return;
   status = null;
   lastRun = null;
   for (const name of viewNames) find(`#${name}`).hidden = true;
   if (answer.body.code === "api_key_needed") {
-    const wrong = hasKey();
+    const isWrong = answer.key !== null;
     forgetKey();
-    door = { level: "attention", words: text("key_needed"), hint: text("key_hint"), action: [text("key_open"), ask] };
-    ask(wrong);
+    door = { level: "attention", words: text("key_needed"), hint: text("key_hint"), action: [text("key_open"), askKey] };
+    // By itself it opens once, and again where a key was wrong: who closes it wants it closed.
+    if (isWrong || !isKeyOffered) askKey(isWrong);
   } else if (answer.body.login_url) {
-    door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), answer.body.login_url] };
+    door = { level: "attention", words: text("login_title"), hint: text("login_hint"), link: [text("login"), backHere(answer.body.login_url)] };
   } else {
     door = { level: "failing", words: text("denied_title"), hint: has(`denied_${answer.body.code}`) ? text(`denied_${answer.body.code}`) : explain(answer.body.code) ?? answer.body.detail, details: details(answer.body.code, answer.body.detail) };
   }
   showStatus();
 }
 
-function ask(wrong = false) {
-  if (asking) return;
-  asking = true;
-  askForKey({ wrong: wrong === true, done: () => { asking = false; refresh(); }, closed: () => { asking = false; } });
+// Whoever has signed in comes back to the view that was asked for.
+function backHere(loginUrl) {
+  const login = new URL(loginUrl, location.origin);
+  login.searchParams.set("post_login_redirect_uri", location.pathname + location.search);
+  return login.pathname + login.search;
+}
+
+function askKey(isWrong = false) {
+  isKeyOffered = true;
+  askForKey({ wrong: isWrong, done: refresh });
 }
 
 function figure(name, value, { title, press, alarm } = {}) {
@@ -110,7 +138,8 @@ function alarmWords(alarm) {
     count: alarm.count ?? alarm.days ?? alarm.unseen ?? 0, present: alarm.present ?? 0,
     when: alarm.at ? relative(alarm.at) : text("never"),
   };
-  const usual = has(`alarm_${alarm.code}_hint`) ? text(`alarm_${alarm.code}_hint`, values) : null;
+  const name = [`alarm_${alarm.code}_hint_never`, `alarm_${alarm.code}_hint`].slice(alarm.at === null ? 0 : 1).find(has);
+  const usual = name ? text(name, values) : null;
   // What an administrator needs to find the refusal in Entra ID's logs.
   const support = alarm.correlation_id ? element("span", { class: "quiet" }, ` (${alarm.reason_code ?? ""} ${alarm.correlation_id})`) : null;
   const hint = alarm.message ? trouble(alarm.reason_code, alarm.message, usual) : [usual && element("span", {}, prose(usual))];
@@ -123,11 +152,11 @@ function showStatus() {
   find("#status").dataset.level = level;
   find("#tabs").hidden = !status;
   find("#sync-button").hidden = !isOperator;
-  find("#sync-button").disabled = syncing || Boolean(status?.running) || status?.enabled === false;
+  switchOff(find("#sync-button"), syncing || Boolean(status?.running) || status?.enabled === false);
   find("#sync-button").setAttribute("aria-busy", String(syncing));
   find("#sync-button [data-text]").textContent = text(syncing || status?.running ? "syncing" : "sync_now");
-  fill(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
-    status && hasKey() ? element("span", { class: "unprinted" }, " · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))) : null);
+  renew(find("#who"), status ? text(isOperator ? "as_operator" : "as_reader") + (status.name ? ` · ${status.name}` : "") : text("subtitle"),
+    status && currentKey() ? element("span", { class: "unprinted" }, " · ", element("button", { type: "button", class: "button plain inline", onclick: leave }, text("forget_key"))) : null);
   find("#version").textContent = status ? text("version", { version: status.version }) : "";
   showWords(level);
   showFigures();
@@ -151,16 +180,11 @@ function worstAlarm() {
   return door ? null : status?.alarms.find((alarm) => alarm.level === level) ?? null;
 }
 
-function spoken(place, words) {
-  // Only news are spoken: the same words again would be read out every few seconds.
-  if (place.textContent !== words.replaceAll("`", "")) fill(place, prose(words));
-}
-
 function showWords(level) {
   const failing = worstAlarm();
-  spoken(find("#status-words"), door ? door.words : failing ? alarmWords(failing).words : waking ? text("waking") : text(status ? `level_${level}` : "loading"));
-  if (!status) { spoken(find("#status-times"), door?.hint ?? (waking ? text("waking_hint") : "")); return; }
-  fill(find("#status-times"),
+  renew(find("#status-words"), prose(door ? door.words : failing ? alarmWords(failing).words : waking ? text("waking") : text(status ? `level_${level}` : "loading")));
+  if (!status) { renew(find("#status-times"), prose(door?.hint ?? (waking ? text("waking_hint") : ""))); return; }
+  renew(find("#status-times"),
     element("span", { title: utc(status.last_success_at) }, status.last_success_at ? text("last_success", { when: relative(status.last_success_at) }) : text("no_success")),
     status.next_due_at && status.enabled ? [" · ", element("span", { title: utc(status.next_due_at) }, text("next_due", { when: `${dueAt(status.next_due_at)} (${relative(status.next_due_at)})` }))] : null,
     status.last_sweep_at ? [" · ", element("span", { title: utc(status.last_sweep_at) }, text("last_sweep", { when: relative(status.last_sweep_at) }))] : null);
@@ -176,13 +200,13 @@ function showHealth() {
 }
 
 function showFigures() {
-  if (!status) { if (!find("#figures").childElementCount || !door?.action) fill(find("#figures"), doorAction()); return; }
+  if (!status) { renew(find("#figures"), doorAction()); return; }
   const { counts, sign_in: signIn } = status;
-  fill(find("#figures"),
+  renew(find("#figures"),
     figure("referrals", number(counts.referrals)),
     figure("open", number(counts.open)),
     counts.missing ? figure("missing", number(counts.missing)) : null,
-    figure("quarantine", number(status.quarantine.open), { alarm: status.quarantine.open > 0, press: status.quarantine.open > 0 ? showHealth : null }),
+    figure("quarantine", number(status.quarantine.open), { alarm: status.quarantine.open > 0, press: status.quarantine.open > 0 && status.role === "operator" ? showHealth : null }),
     status.drift ? figure("drift", number(status.drift), { alarm: true, press: showHealth }) : null,
     signIn.renewed_at ? figure("sign_in", relative(signIn.renewed_at), { title: utc(signIn.renewed_at), alarm: signIn.renewal_due }) : null);
 }
@@ -219,6 +243,8 @@ const acceptMissing = () => acceptDialog({ accept: () => sync({ mode: "full", ac
 function actionsFor(alarm, isOperator) {
   if (isOperator && signInCodes.includes(alarm.code)) return button(text("sign_in"), signIn);
   if (isOperator && alarm.code === "visibility_shrank") return button(text("accept"), acceptMissing);
+  // Its list is for operators.
+  if (alarm.code === "quarantine" && !isOperator) return null;
   if (["quarantine", "drift", "last_run_failed", "missed", "sweep_overdue"].includes(alarm.code) && address.read().view !== "health") return button(text("show"), showHealth);
   return null;
 }
@@ -230,12 +256,12 @@ function notice(level, words, hint, actions) {
 let noticed = null;
 
 function showNotices(isOperator) {
-  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), door?.hint, status?.alarms, result?.words, result?.at]);
+  const signature = JSON.stringify([language, isOperator, address.read().view, levelOf(), door?.words, door?.hint, Boolean(status), status?.alarms, result?.words, result?.at]);
   if (signature === noticed) return;
   noticed = signature;
   const close = () => { result = null; showStatus(); };
   const shown = [];
-  if (result) shown.push(notice(result.level, result.words, result.body, element("button", { type: "button", class: "close", "aria-label": text("close"), onclick: close }, "×")));
+  if (result) shown.push(notice(result.level, result.words, result.body, [element("time", { class: "quiet", datetime: result.at, title: utc(result.at) }, clock(result.at)), element("button", { type: "button", class: "close", "aria-label": text("close"), onclick: close }, "×")]));
   for (const alarm of status?.alarms ?? []) {
     if (alarm === worstAlarm()) continue;
     const { words, hint } = alarmWords(alarm);
@@ -243,24 +269,28 @@ function showNotices(isOperator) {
   }
   fill(find("#notices"), shown);
   const worst = worstAlarm();
-  find("#to-do").hidden = !worst && !door?.details;
-  fill(find("#to-do"), worst ? [element("div", { class: "to-do-words" }, alarmWords(worst).hint), actionsFor(worst, isOperator)] : door?.details);
+  // Without a status the door's hint stands in the place of the times.
+  const hint = worst ? alarmWords(worst).hint : status && door ? prose(door.hint) : null;
+  const toDo = [hint && element("div", { class: "to-do-words" }, hint), worst ? actionsFor(worst, isOperator) : door?.details].filter(Boolean);
+  find("#to-do").hidden = toDo.length === 0;
+  fill(find("#to-do"), toDo);
 }
 
 // -- Sync -------------------------------------------------------------------------------------
 
-function resultOf({ ok, status: code, body }) {
-  const at = Date.now();
+function resultOf({ ok, status: code, body }, deed) {
+  const at = new Date().toISOString();
   if (code === 0) return { at, level: "attention", words: text("sync_no_answer") };
   if (body.code === "already_running") return { at, level: "attention", words: text("sync_already_running"), body: text("sync_already_running_hint") };
   if (body.code === "feature_disabled") return { at, level: "attention", words: text("sync_feature_disabled"), body: text("alarm_feature_disabled_hint") };
+  const run = body.task_id;
   const counts = body.fetched === undefined ? "" : text("result", Object.fromEntries(["inserted", "updated", "unchanged", "skipped", "quarantined"].map((name) => [name, number(body[name])])));
   const nothing = body.fetched !== undefined && body.inserted + body.updated + body.quarantined === 0 ? `${text("nothing_new")} ` : "";
-  if (ok) return { at, level: body.state === "partial" ? "attention" : "ok", words: text(`sync_${body.state}`), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
-  return { at, level: "failing", words: text("sync_failed"), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
+  if (ok) return { at, run, level: body.state === "partial" ? "attention" : "ok", words: text(body.state === "partial" ? `${deed}_partial` : "sync_completed"), body: element("div", {}, nothing, counts, reasonList(body.skipped_reasons)) };
+  return { at, run, level: "failing", words: text(`${deed}_failed`), body: element("div", {}, trouble(body.code, body.detail), body.task_id && element("div", { class: "quiet id" }, body.task_id)) };
 }
 
-async function sync(options = { mode: "incremental" }, path = "referrals/sync") {
+async function sync(options = { mode: "incremental" }, path = "referrals/sync", deed = "sync") {
   if (syncing) return null;
   syncing = true;
   result = null;
@@ -270,15 +300,20 @@ async function sync(options = { mode: "incremental" }, path = "referrals/sync") 
   const answer = await call(path, { method: "POST", body: options });
   syncing = false;
   if (answer.status === 401) { refused(answer); return null; }
-  result = resultOf(answer);
+  const told = resultOf(answer, deed);
   await refresh();
-  return result;
+  result = told;
+  showStatus();
+  return told;
 }
 
 async function replay() {
-  const found = await sync({}, "quarantine/replay");
-  if (found) { result = null; showStatus(); }
-  return found && { level: found.level, words: found.level === "ok" ? text("replay_done", { count: status?.quarantine.open ?? 0 }) : found.words };
+  const found = await sync({}, "quarantine/replay", "replay");
+  if (!found) return null;
+  // It is told where the button is.
+  result = null;
+  showStatus();
+  return found.level === "ok" ? { level: "ok", words: text("replay_done", { count: status?.quarantine.open ?? 0 }) } : found;
 }
 
 // -- Views ------------------------------------------------------------------------------------

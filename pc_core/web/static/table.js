@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { call, csvParts } from "./api.js";
 import { away, badge, button, dash, dayCell, expiry, money, partnerCenter, sinceCell, stateBadge, word } from "./cells.js";
-import { element, fill, find, moveBetween, recall, remember } from "./dom.js";
+import { element, fill, find, moveBetween, recall, remember, say, switchOff } from "./dom.js";
 import { failed } from "./explain.js";
 import { amount, countryName, day, number, separatesBySemicolon, text } from "./texts.js";
 
@@ -35,6 +35,7 @@ let asking = null;
 let last = null;
 let countries = null;
 let since = null;
+let isExporting = false;
 let onOpen = () => {};
 let onRefused = () => {};
 
@@ -132,10 +133,12 @@ export async function load({ quiet = false } = {}) {
   asked.set("limit", String(pageSize));
   const wanted = cursor;
   if (wanted) asked.set("cursor", wanted);
-  if (!quiet) {
+  if (quiet) {
+    loadCompany({ again: true });
+  } else {
     find("#table-frame").setAttribute("aria-busy", "true");
-    find("#page-back").disabled = true;
-    find("#page-on").disabled = true;
+    switchOff(find("#page-back"), true);
+    switchOff(find("#page-on"), true);
     if (!last) emptyWords(text("loading"));
   }
   let answer;
@@ -150,7 +153,7 @@ export async function load({ quiet = false } = {}) {
     if (answer.status === 401 || answer.status === 403) { onRefused(answer); return; }
     // The place belongs to another time or filter: the list begins anew.
     if (answer.status === 400 && wanted) { address.toFirstPage(); cursor = null; await load(); return; }
-    if (quiet && last) return;
+    if (quiet && last) { showPages(); return; }
     last = null;
     fill(find("#rows"));
     find("#shown").textContent = "";
@@ -172,14 +175,20 @@ function show(answer) {
     if (isFiltered()) emptyWords(text("empty_filtered"), text("empty_filtered_hint"), button(text("clear"), () => ask(address.noFilters)));
     else emptyWords(text("empty"), text("empty_hint"));
   }
+  showPages();
+  showExport();
+}
+
+function showPages() {
   const { page } = address.read();
+  const { length } = last.referrals;
   const from = (page - 1) * pageSize + 1;
-  const values = { from: number(from), to: number(from + referrals.length - 1), total: number(answer.total) };
-  find("#shown").textContent = referrals.length ? text(answer.total_is_exact ? "shown" : "shown_more", values) : "";
-  find("#page-back").disabled = page < 2;
+  const values = { from: number(from), to: number(from + length - 1), total: number(last.total) };
+  say(find("#shown"), length ? text(last.total_is_exact ? "shown" : "shown_more", values) : "");
+  const isBusy = find("#table-frame").hasAttribute("aria-busy");
+  switchOff(find("#page-back"), isBusy || page < 2);
   find("#page-back").textContent = text(address.isWayBackKnown() ? "previous" : "first_page");
-  find("#page-on").disabled = !answer.next_cursor;
-  find("#csv-button").disabled = !referrals.length;
+  switchOff(find("#page-on"), isBusy || !last.next_cursor);
 }
 
 // Another filter or sort: the list begins anew.
@@ -189,6 +198,7 @@ function ask(changes) {
 }
 
 function adopt(route) {
+  fill(find("#csv-trouble"));
   view = route.filters;
   cursor = route.cursor;
   showFilters();
@@ -199,14 +209,14 @@ function adopt(route) {
 
 let card = null;
 
-async function loadCompany() {
+async function loadCompany({ again = false } = {}) {
   const wanted = view.domain;
   if (card && card.domain !== wanted) card = null;
   showCompany();
-  if (!wanted || card) return;
+  if (!wanted || (card && !again)) return;
   const answer = await call(`companies/${encodeURIComponent(wanted)}`);
   if (view.domain !== wanted) return;
-  card = answer.ok ? answer.body : null;
+  if (answer.ok) card = answer.body;
   showCompany();
 }
 
@@ -310,18 +320,28 @@ export function showFilters() {
 
 async function saveCsv() {
   const pressed = find("#csv-button");
-  pressed.disabled = true;
+  isExporting = true;
+  showExport();
+  fill(find("#csv-trouble"));
   const separator = separatesBySemicolon() ? "&separator=semicolon" : "";
-  try {
-    const file = await csvParts(`referrals?${parameters()}&format=csv${separator}`, (count) => { pressed.textContent = text("csv_busy", { count }); });
-    if (!file) { emptyWords(text("csv_failed"), text("code_unreachable")); return; }
-    const link = element("a", { href: URL.createObjectURL(file), download: `partner-center-referrals-${new Date().toISOString().slice(0, 10)}.csv` });
+  const made = await csvParts(`referrals?${parameters()}&format=csv${separator}`, (count) => { pressed.textContent = text("csv_busy", { count }); });
+  isExporting = false;
+  pressed.textContent = text("csv");
+  showExport();
+  if (made.ok) {
+    const link = element("a", { href: URL.createObjectURL(made.body), download: `partner-center-referrals-${new Date().toISOString().slice(0, 10)}.csv` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  } finally {
-    pressed.disabled = false;
-    pressed.textContent = text("csv");
+  } else if (made.status === 401) {
+    onRefused(made);
+  } else {
+    fill(find("#csv-trouble"), element("strong", {}, text("csv_failed")), failed(made));
   }
+}
+
+// One at a time, whatever the list does meanwhile.
+function showExport() {
+  switchOff(find("#csv-button"), isExporting || !last?.referrals.length);
 }
 
 // -- Start ------------------------------------------------------------------------------------
