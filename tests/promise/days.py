@@ -60,9 +60,11 @@ class MortalStore:
         call: Callable[..., Any] = getattr(self._store, name)
 
         def mortal(*arguments: Any, **named: Any) -> Any:
-            if threading.current_thread() is not self._thread and (self._dead or self._left <= 1):
-                # A thread beside the run ends with its process, and without a word.
-                raise LeaseLost("the process is gone")
+            if threading.current_thread() is not self._thread:
+                if self._dead:
+                    # A thread beside the run ends with its process, and without a word.
+                    raise LeaseLost("the process is gone")
+                return call(*arguments, **named)
             if self._dead:
                 raise Killed
             self._left -= 1
