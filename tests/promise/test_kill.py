@@ -21,7 +21,7 @@ from tests.promise.kill_world import (
 
 pytestmark = pytest.mark.long
 
-KILLS = 30
+KILLS = 20
 FREEZES = 6
 
 
