@@ -1,7 +1,7 @@
 """Which internet domain a customer is known by, and which rule found it.
 
 Pure and offline. The public suffix list and the lists of mail providers come from packages, are
-loaded on first use (some 50 ms, 5 MB) and are part of the fingerprint (`list_versions`).
+loaded on first use (some 10 ms, 3 MB) and are part of the fingerprint (`list_versions`).
 
 The answer is a registrable domain: what somebody registered below a public suffix, so that
 mail.acme.com.tr and acme.com.tr are one customer and a.com.tr and b.com.tr are two.
@@ -10,7 +10,8 @@ mail.acme.com.tr and acme.com.tr are one customer and a.com.tr and b.com.tr are 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +22,7 @@ RULES_VERSION: Final = 1
 """Goes up with every change of the rules below; part of the fingerprint."""
 
 _CACHE_ENTRIES: Final = 16_384
+_CACHED_TLDS: Final = 2_048  # the root zone holds some 1,440
 
 
 class CompanyDomain(NamedTuple):
@@ -198,7 +200,7 @@ def registrable_domain(host: str) -> str | None:
 
 
 def _below_suffix(host: str) -> str | None:
-    domain: str | None = _suffixes().privatesuffix(host)
+    domain: str | None = _suffixes(_tld(host)).privatesuffix(host)
     return domain if domain is not None and "_" not in domain else None
 
 
@@ -305,7 +307,7 @@ def _rejection(
 ) -> str | None:
     """Why a host, or the registrable domain above it, cannot be a customer's; None: it can."""
     names = _names(host)
-    if host.rpartition(".")[2] in _RESERVED_TLDS:
+    if _tld(host) in _RESERVED_TLDS:
         return "reserved_name"
     if not names.isdisjoint(_MICROSOFT):
         return "microsoft"
@@ -328,6 +330,10 @@ def _website_rejection(names: set[str], domain: str, source: str) -> str | None:
     if source == _BARE_EXTERNAL_ID and not _has_listed_suffix(domain):
         return "unlisted_suffix"
     return None
+
+
+def _tld(host: str) -> str:
+    return host.rpartition(".")[2]
 
 
 def _names(host: str) -> set[str]:
@@ -358,49 +364,66 @@ def _is_below_private_suffix(domain: str) -> bool:
     As a website that names the host. Where people have mail there it is theirs: registries that
     sell names below their own (acme.uk.com) are private suffixes too.
     """
-    return bool(_registry_suffixes().privatesuffix(domain) != domain)
+    return bool(_registry_suffixes(_tld(domain)).privatesuffix(domain) != domain)
 
 
 def _has_listed_suffix(domain: str) -> bool:
-    if domain.rpartition(".")[2] in _DOCUMENTATION_TLDS:
-        return True
-    return _suffixes().privatesuffix(domain, accept_unknown=False) is not None
+    tld = _tld(domain)
+    return tld in _DOCUMENTATION_TLDS or (
+        _suffixes(tld).privatesuffix(domain, accept_unknown=False) is not None
+    )
 
 
 # --- lists ---------------------------------------------------------------------------------------
 
 
-@cache
-def _suffixes() -> PublicSuffixList:
+# Suffixes are read by top-level domain as one is met: a run meets some thirty of fifteen hundred.
+@lru_cache(maxsize=_CACHED_TLDS)
+def _suffixes(tld: str) -> PublicSuffixList:
+    return _read_suffixes(_suffix_lines(), tld)
+
+
+@lru_cache(maxsize=_CACHED_TLDS)
+def _registry_suffixes(tld: str) -> PublicSuffixList:
+    return _read_suffixes(_registry_suffix_lines(), tld)
+
+
+def _read_suffixes(lines: Mapping[bytes, Sequence[bytes]], tld: str) -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
-    return PublicSuffixList(_suffix_lines(), accept_encoded_idn=False)
+    of_tld = lines.get(readable_domain(tld).encode(), ())
+    # Hosts come here in ASCII, and the list's names are in normal form.
+    return PublicSuffixList([_encode(line.decode()) for line in of_tld], accept_encoded_idn=False)
 
 
 @cache
-def _registry_suffixes() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList
-
-    return PublicSuffixList(_suffix_lines(), accept_encoded_idn=False, only_icann=True)
+def _suffix_lines() -> Mapping[bytes, Sequence[bytes]]:
+    return _by_tld(_suffix_list())
 
 
 @cache
-def _suffix_lines() -> tuple[str, ...]:
-    """The list with an encoded line after each that is not ASCII.
+def _registry_suffix_lines() -> Mapping[bytes, Sequence[bytes]]:
+    return _by_tld(_suffix_list().partition(b"// ===END ICANN DOMAINS===")[0])
 
-    That is what the package makes of it, too, only that it prepares and encodes every line as if
-    somebody had typed it, which takes most of its time. The list's own names are in normal form.
-    """
+
+def _by_tld(text: bytes) -> Mapping[bytes, Sequence[bytes]]:
+    lines: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for line in text.splitlines():
+        if not line.startswith(b"//"):
+            lines[line.rpartition(b".")[2]].append(line)
+    return lines
+
+
+def _suffix_list() -> bytes:
     from pathlib import Path
 
     from publicsuffixlist import PSLFILE
 
-    lines: list[str] = []
-    for line in Path(PSLFILE).read_text(encoding="utf-8").splitlines():
-        lines.append(line)
-        if not line.isascii() and not line.startswith("//"):
-            lines.append(".".join([_encode_label(label) for label in line.split(".")]))
-    return tuple(lines)
+    return Path(PSLFILE).read_bytes()
+
+
+def _encode(name: str) -> str:
+    return name if name.isascii() else ".".join(map(_encode_label, name.split(".")))
 
 
 def _encode_label(label: str) -> str:

@@ -405,6 +405,16 @@ def test_a_giant_text_takes_no_giant_time(unit: str) -> None:
 
 def test_the_suffixes_are_those_that_the_package_makes_of_its_list() -> None:
     whole, registries = PublicSuffixList(), PublicSuffixList(only_icann=True)
+    rules = [rule.lstrip("!").replace("*", "any") for rule in whole._publicsuffix if rule.isascii()]
 
-    assert company_domain._suffixes()._publicsuffix == whole._publicsuffix
-    assert company_domain._registry_suffixes()._publicsuffix == registries._publicsuffix
+    for host in (below + rule for rule in rules for below in ("", "a.", "b.a.", "c.b.a.")):
+        tld = host.rpartition(".")[2]
+        assert company_domain.registrable_domain(host) == whole.privatesuffix(host)
+        assert company_domain._registry_suffixes(tld).privatesuffix(host) == (
+            registries.privatesuffix(host)
+        )
+
+
+def test_a_top_level_domain_that_the_list_lacks_counts_as_a_suffix() -> None:
+    assert company_domain.registrable_domain("www.acme.unlisted") == "acme.unlisted"
+    assert company_domain.registrable_domain("www.acme.xn--ls8h") == "acme.xn--ls8h"
