@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,9 +14,7 @@ from typing import Any
 import psycopg
 
 from dev.bench.contenders.floor import COLUMNS
-from dev.bench.stage import LONGEST_S, Arena, Stage
-from dev.folders import CLONE
-from dev.services.processes import ServiceError
+from dev.bench.stage import Arena, Stage, run_child
 from pc_core.store import (
     CompanyFilter,
     CompanySort,
@@ -152,18 +149,11 @@ def _export(stage: Stage, arena: Arena, size: int, say: Callable[[str], None]) -
     file = arena.folder / "export.json"
     environ = stage.product_environ(arena)
     environ["HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"] = "0 */10 * * * *"
-    done = subprocess.run(
+    run_child(
         [sys.executable, "-m", "dev.bench.contenders.export", str(file)],
-        cwd=CLONE,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
+        environ,
+        called="The export",
     )
-    if done.returncode != 0:
-        raise ServiceError(f"The export failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
     one: dict[str, Any] = {"referrals": size, **json.loads(file.read_text(encoding="utf-8"))}
     say(
         f"  {size:>9,} CSV: {one['rows']:,} rows in {one['parts']} parts, {one['work_s']:.1f} s, "

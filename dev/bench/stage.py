@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from dev.services.simulator import SimulatorProcess
 from dev.simulator.client import SimulatorClient
 
 DATABASE = "bench"
-LONGEST_S = 3600.0
+_LONGEST_S = 3600.0
 CONTENDERS = ("product", "floor", "dlt_tuned", "dlt_documented", "row_by_row")
 _OWN_TABLES = ("product", "floor", "row_by_row")
 # What the machine has anyway: a first start's small buffers would measure the disk instead.
@@ -117,6 +117,26 @@ class Arena:
         return cpu_s(self.server.child.pid), int(wal[0]) if wal else 0, written
 
 
+def run_child(command: Sequence[str], environ: Mapping[str, str], *, called: str) -> None:
+    """Run a process of the benchmark's to its end.
+
+    Raises:
+        ServiceError: it failed; with the end of what it printed.
+    """
+    done = subprocess.run(
+        command,
+        cwd=CLONE,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_LONGEST_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ServiceError(f"{called} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
 def cpu_s(pid: int) -> float:
     """CPU seconds of a process, of its living children and of those that have ended."""
     process = psutil.Process(pid)
@@ -154,7 +174,7 @@ class Stage:
         """
         with Supervisor() as supervisor:
             simulator = SimulatorProcess.start(supervisor, folder / "simulator", referrals=1)
-            client = SimulatorClient(simulator.url, simulator.ca_file, timeout_s=LONGEST_S)
+            client = SimulatorClient(simulator.url, simulator.ca_file, timeout_s=_LONGEST_S)
             azurite = Azurite.start(supervisor, folder / "azurite", in_memory=True)
             stage = cls(
                 supervisor=supervisor,
@@ -228,22 +248,8 @@ class Stage:
         simulator_cpu_s = self.client.measure_process()["cpu_s"] or 0.0
         database_cpu_s, wal, written = arena.used()
         began_s = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=CLONE,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            check=False,
-        )
+        run_child(command, environ, called=f"{arena.contender}, in the phase {phase},")
         wall_s = time.monotonic() - began_s
-        if done.returncode != 0:
-            raise ServiceError(
-                f"{arena.contender} failed in the phase {phase}:\n"
-                f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-            )
         own = json.loads(measures.read_text(encoding="utf-8"))
         database_cpu_after_s, wal_after, written_after = arena.used()
         simulator_cpu_after_s = self.client.measure_process()["cpu_s"] or 0.0
