@@ -336,6 +336,36 @@ def test_what_could_not_be_read_is_shown_and_tried_again(open_page: Open, filled
     filled.simulator.state.remove("c0c0c0c0-0000-4000-8000-0000000000aa")
 
 
+def test_a_long_quarantine_is_read_on(open_page: Open, filled: Served) -> None:
+    ids = [f"c0c0c0c0-0000-4000-8000-0000000000b{number}" for number in range(3)]
+    for one in ids:
+        filled.simulator.state.add({"id": one, "status": 5})
+    filled.ask(f"{API}/referrals/sync", method="POST")
+    page = open_page()
+    page.route(
+        "**/quarantine?*",
+        lambda route: route.continue_(url=route.request.url.replace("limit=100", "limit=1")),
+    )
+    page.locator("#to-do").get_by_role("button", name="Show").click()
+    quarantine = page.locator("#quarantine")
+    rows = quarantine.locator("tbody tr")
+    expect(quarantine).to_contain_text("The newest 1 of")
+    more = quarantine.get_by_role("button", name="More")
+    page.route("**/quarantine?*cursor*", partial(Route.fulfill, status=503, json={}), times=1)
+    more.click()
+    expect(quarantine.get_by_role("alert")).to_be_visible()
+    expect(rows).to_have_count(1)
+    more.evaluate("(more) => { more.click(); more.click(); }")
+    expect(rows).to_have_count(2)
+    more.click()
+    expect(rows).to_have_count(3)
+    look_again(page)
+    expect(rows).to_have_count(3)
+    assert set(ids) >= set(rows.locator("td:first-child").all_text_contents())
+    for one in ids:
+        filled.simulator.state.remove(one)
+
+
 def test_a_shrunken_view_is_accepted_by_an_operator(open_page: Open, filled: Served) -> None:
     before = filled.ask(f"{API}/status")[2]["counts"]["referrals"]
     filled.simulator.state.set_visible(0.85)

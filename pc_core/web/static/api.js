@@ -25,7 +25,9 @@ async function ask(path, options, read) {
   let answer;
   try {
     answer = await send(path, key, options);
-    return { ok: answer.ok, status: answer.status, body: await (answer.ok ? read(answer) : answer.json()), headers: answer.headers, key };
+    const body = await (answer.ok ? read(answer) : answer.json());
+    if (!answer.ok && typeof body?.code !== "string") throw new TypeError("not this app's words");
+    return { ok: answer.ok, status: answer.status, body, headers: answer.headers, key };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     // Half a success, or somebody else's page in place of one, is no success.

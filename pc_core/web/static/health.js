@@ -10,6 +10,7 @@ import { duration, has, language, number, relative, text, utc } from "./texts.js
 
 const refreshTokenLifeDays = 90;
 const runsShown = 40;
+const quarantineShown = 100;
 
 let status = null;
 let statistics = null;
@@ -19,6 +20,8 @@ let more = null;
 let hasReadOn = false;
 let isReadingMore = false;
 let quarantine = null;
+let quarantineReadOnAt = null;
+let quarantineTrouble = null;
 let outcome = null;
 let onSignIn = () => {};
 let onReplay = async () => null;
@@ -123,6 +126,7 @@ function chartsPanel() {
 async function replay(event) {
   event.currentTarget.disabled = true;
   outcome = await onReplay();
+  quarantineReadOnAt = null;
   await loadQuarantine();
   show();
   find("#quarantine")?.focus();
@@ -143,8 +147,9 @@ function quarantinePanel() {
             element("td", {}, word("reason", entry.reason), details(entry.reason, entry.detail)),
             element("td", { class: "id" }, entry.field ?? "–"),
             element("td", {}, sinceCell(entry.first_seen_at)))))));
-  const shown = quarantine?.ok && quarantine.body.next_cursor && element("p", { class: "panel-foot quiet" },
-    text("quarantine_shown", { count: quarantine.body.entries.length, total: status.quarantine.open }));
+  const shown = quarantine?.ok && quarantine.body.next_cursor && element("div", { class: "panel-foot" },
+    element("p", { class: "quiet" }, text("quarantine_shown", { count: quarantine.body.entries.length, total: status.quarantine.open })),
+    button(text("more"), readMoreQuarantine), quarantineTrouble && failed(quarantineTrouble));
   const waits = quarantine?.ok && quarantine.body.entries.length > 0;
   return element("article", { class: "panel", id: "quarantine", tabindex: -1 }, head, body, shown, said, waits && element("p", { class: "panel-foot" }, button(text("replay"), replay, "primary")));
 }
@@ -175,7 +180,7 @@ export function show() {
   const place = find("#health");
   if (place.hidden) { drawn = null; fill(place); return; }
   const { now, lag_s: _, ...lasting } = status ?? {};
-  const signature = JSON.stringify([language, lasting, statistics, runs, runsTrouble, more, isReadingMore, quarantine, outcome, Math.floor(Date.parse(now) / 60000)]);
+  const signature = JSON.stringify([language, lasting, statistics, runs, runsTrouble, more, isReadingMore, quarantine, quarantineTrouble, outcome, Math.floor(Date.parse(now) / 60000)]);
   if (signature === drawn) return;
   drawn = signature;
   if (!status) { fill(place, element("p", { class: "panel empty", role: "status" }, text("loading"))); return; }
@@ -216,9 +221,26 @@ async function readMore() {
   show();
 }
 
+// Entries that were read on stay until their number has changed.
 async function loadQuarantine() {
-  if (status?.role !== "operator") return;
-  quarantine = await call("quarantine?limit=100");
+  if (status?.role !== "operator" || quarantineReadOnAt === status.quarantine.open) return;
+  quarantineReadOnAt = quarantineTrouble = null;
+  quarantine = await call(`quarantine?limit=${quarantineShown}`);
+}
+
+async function readMoreQuarantine(event) {
+  event.currentTarget.disabled = true;
+  quarantineTrouble = null;
+  show();
+  const from = quarantine;
+  const answer = await call(`quarantine?limit=${quarantineShown}&cursor=${encodeURIComponent(from.body.next_cursor)}`);
+  if (quarantine !== from) return;
+  quarantineTrouble = answer.ok ? null : answer;
+  if (answer.ok) {
+    quarantine = { ...answer, body: { ...answer.body, entries: [...from.body.entries, ...answer.body.entries] } };
+    quarantineReadOnAt = status.quarantine.open;
+  }
+  show();
 }
 
 export async function load() {
@@ -229,7 +251,7 @@ export async function load() {
 }
 
 export function forgetOutcome() {
-  outcome = null;
+  outcome = quarantineReadOnAt = null;
 }
 
 export function setStatus(found) {
