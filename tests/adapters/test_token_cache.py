@@ -1,5 +1,7 @@
 """The encrypted blob on the real Azurite."""
 
+import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -191,21 +193,33 @@ def test_a_wrong_key_setting_is_explained_without_its_value(text: str | None, co
     assert (text or "").strip(" ,") not in str(refused.value) or not (text or "").strip(" ,")
 
 
-def test_a_storage_account_out_of_reach_is_a_passing_trouble() -> None:
+def blob_behind(port: int) -> TokenCacheBlob:
     connection = (
         "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=c2VjcmV0;"
-        "BlobEndpoint=http://127.0.0.1:1/devstoreaccount1"
+        f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1"
     )
-    blob = TokenCacheBlob(
+    return TokenCacheBlob(
         lambda: connect_container("cache", connection_string=connection),
         BLOB,
         FixedKeys(new_key()),
     )
 
+
+def test_a_storage_account_out_of_reach_is_a_passing_trouble() -> None:
     with pytest.raises(TryLater) as failed:
-        blob.load()
+        blob_behind(1).load()
 
     assert failed.value.code == "storage_unavailable"
+
+
+def test_a_storage_account_that_keeps_silent_is_given_up_within_a_minute() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        began_s = time.monotonic()
+        with pytest.raises(TryLater) as failed:
+            blob_behind(mute.getsockname()[1]).load()
+
+    assert failed.value.code == "storage_unavailable"
+    assert time.monotonic() - began_s < 60
 
 
 def test_a_refused_key_is_a_wrong_setting(azurite: str) -> None:

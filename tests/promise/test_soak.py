@@ -52,7 +52,7 @@ HONEST_CODES = frozenset(
     {
         "partner_center_unavailable",
         "partner_center_unreachable",
-        "throttled",
+        "partner_center_throttled",
         "nonsense_answer",
         "empty_answer",
         "redirect_not_followed",
