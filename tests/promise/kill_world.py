@@ -29,8 +29,9 @@ from tests.sync.harness import Harness, assert_equals_truth
 WORLDS = 3
 MOST_MESSAGES = 2_000
 LEASE_S = 2.0
-GRACE_S = 60.0
-"""What a loaded machine may take longer than it should; the promise itself is two minutes."""
+GRACE_S = 90.0
+"""What a loaded machine may take longer than it should, once with a storage that keeps silent until
+it is given up (41 s); the promise itself is two minutes."""
 
 PASSING = ("database_busy", "storage_unavailable")
 """Told by a run that has to wait for a frozen one's locks, or for a storage under load."""
