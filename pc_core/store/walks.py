@@ -64,7 +64,12 @@ def unseen(database: Database, *, limit: int) -> Unseen:
     """What the ended sweep has not met."""
     with reading(database, patient=True) as connection:
         present, open_count, gone = connection.execute(_SQL["unseen"]).fetchall()[0]
-        ids = connection.execute(_SQL["unseen_ids"], {"limit": limit}).fetchall()
+        # Looking for none would read everything once more.
+        ids = (
+            connection.execute(_SQL["unseen_ids"], {"limit": limit}).fetchall()
+            if open_count
+            else []
+        )
     return Unseen(
         present=present, open=open_count, gone=gone, next_ids=tuple(row[0] for row in ids)
     )

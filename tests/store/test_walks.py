@@ -1,15 +1,16 @@
 """What walks have seen, what they missed, and what that does to the rows."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
-from pc_core.ports import Unseen
+from pc_core.ports import Unseen, Walk
 from pc_core.progress import SyncState, to_ticks
 from pc_core.report import Counts
-from pc_core.store import PostgresStore
+from pc_core.store import Database, PostgresStore
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
 type Connection = psycopg.Connection[Any]
@@ -71,6 +72,49 @@ def test_unseen_rows_are_found_in_portions(saver: Saver) -> None:
     assert saver.store.unseen(limit=2) == Unseen(
         present=6, open=2, gone=2, next_ids=(referral_id(4), referral_id(5))
     )
+
+
+@pytest.mark.parametrize(
+    ("analyzed", "walk"),
+    [pytest.param("sweep", "head", id="head"), pytest.param("head", "sweep", id="sweep")],
+)
+def test_what_a_walk_has_seen_is_read_once_although_statistics_know_another_walk_alone(
+    saver: Saver, sql: Connection, database: Database, analyzed: Walk, walk: Walk
+) -> None:
+    rows, later = 400, "2026-06-02T00:00:00Z"
+    saver.save(*(referral_json(number) for number in range(rows)), seen_in=(analyzed,))
+    sql.execute("ANALYZE")
+    saver.store.save_state(saver.lease, state=SyncState(), report=report(), forget=[analyzed])
+    changed = (referral_json(number, updatedDateTime=later) for number in range(rows))
+    saver.save(*changed, seen_in=(walk,))
+    before = entries_read(sql, database)
+
+    if walk == "head":
+        stop = to_ticks(NOW.replace(month=6, day=1, hour=0, minute=0))
+        assert saver.store.not_read_above(stop, just_seen=()) == 0
+    else:
+        assert saver.store.unseen(limit=10) == Unseen(present=rows, open=0, gone=0, next_ids=())
+
+    assert rows <= entries_read(sql, database) - before <= 10 * rows
+
+
+def entries_read(sql: Connection, database: Database) -> int:
+    """Rows and index entries of what walks have seen that were read so far."""
+    database.close()
+    deadline_s = time.monotonic() + 10
+    while sql.execute(
+        "SELECT FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'partner-center-sync'"
+    ).fetchall():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    row = sql.execute(
+        "SELECT seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes i "
+        "WHERE i.relid = t.relid)::bigint FROM pg_stat_user_tables t "
+        "WHERE relname = 'partner_center_sweep_seen'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_a_row_noted_as_gone_that_turns_up_is_not_gone(saver: Saver) -> None:

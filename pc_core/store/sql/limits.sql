@@ -28,8 +28,11 @@ SET LOCAL work_mem = '16MB';
 SET LOCAL TimeZone = 'UTC'
 
 -- name: begin_reading_much
+-- What walks have seen comes and goes as a whole, and its statistics are those of another moment: a
+-- loop over 10,000 rows where they speak of one looks at 50 million. Hashing or merging never does.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '300s';
 SET LOCAL idle_in_transaction_session_timeout = '30s';
+SET LOCAL enable_nestloop = off;
 SET LOCAL TimeZone = 'UTC'
