@@ -10,8 +10,7 @@ mail.acme.com.tr and acme.com.tr are one customer and a.com.tr and b.com.tr are 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -380,46 +379,44 @@ def _has_listed_suffix(domain: str) -> bool:
 # Suffixes are read by top-level domain as one is met: a run meets some thirty of fifteen hundred.
 @lru_cache(maxsize=_CACHED_TLDS)
 def _suffixes(tld: str) -> PublicSuffixList:
-    return _read_suffixes(_suffix_lines(), tld)
+    return _read_suffixes(_suffix_list(), tld)
 
 
 @lru_cache(maxsize=_CACHED_TLDS)
 def _registry_suffixes(tld: str) -> PublicSuffixList:
-    return _read_suffixes(_registry_suffix_lines(), tld)
+    return _read_suffixes(_registry_suffix_list(), tld)
 
 
-def _read_suffixes(lines: Mapping[bytes, Sequence[bytes]], tld: str) -> PublicSuffixList:
+def _read_suffixes(text: bytes, tld: str) -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
-    of_tld = lines.get(readable_domain(tld).encode(), ())
     # Hosts come here in ASCII, and the list's names are in normal form.
-    return PublicSuffixList([_encode(line.decode()) for line in of_tld], accept_encoded_idn=False)
+    lines = [_encode(line.decode()) for line in _lines_of(text, readable_domain(tld).encode())]
+    return PublicSuffixList(lines, accept_encoded_idn=False)
+
+
+def _lines_of(text: bytes, tld: bytes) -> list[bytes]:
+    # Splitting at the few lines' ends leaves the thousands of others unread.
+    ending = b"." + tld
+    *before, _ = text.split(ending + b"\n")
+    lines = [part[part.rfind(b"\n") + 1 :] + ending for part in before]
+    if b"\n" + tld + b"\n" in text:
+        lines.append(tld)
+    return [line for line in lines if not line.startswith(b"//")]
 
 
 @cache
-def _suffix_lines() -> Mapping[bytes, Sequence[bytes]]:
-    return _by_tld(_suffix_list())
-
-
-@cache
-def _registry_suffix_lines() -> Mapping[bytes, Sequence[bytes]]:
-    return _by_tld(_suffix_list().partition(b"// ===END ICANN DOMAINS===")[0])
-
-
-def _by_tld(text: bytes) -> Mapping[bytes, Sequence[bytes]]:
-    lines: defaultdict[bytes, list[bytes]] = defaultdict(list)
-    for line in text.splitlines():
-        if not line.startswith(b"//"):
-            lines[line.rpartition(b".")[2]].append(line)
-    return lines
-
-
 def _suffix_list() -> bytes:
     from pathlib import Path
 
     from publicsuffixlist import PSLFILE
 
-    return Path(PSLFILE).read_bytes()
+    return b"\n" + Path(PSLFILE).read_bytes() + b"\n"
+
+
+@cache
+def _registry_suffix_list() -> bytes:
+    return _suffix_list().partition(b"// ===END ICANN DOMAINS===")[0]
 
 
 def _encode(name: str) -> str:
