@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from dev.services.npm import lighthouse, node
@@ -40,7 +41,7 @@ class Unrecorded(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What Lighthouse says of a view, and how fast it found the machine."""
+    """What Lighthouse says of a view, and how fast a machine it had."""
 
     scores: dict[str, int]
     lacking: list[str]
@@ -76,6 +77,8 @@ def verdict_on(filled: Served, chromium_path: str, tmp_path: Path) -> Ask:
             check=False,
             timeout=LONGEST_S,
         )
+        # What other tests leave of it; at the start, where the index is found, they may pause.
+        cores, load = psutil.cpu_count() or 1, psutil.getloadavg()[0]
         if done.returncode != 0 and UNRECORDED in done.stderr:
             raise Unrecorded(done.stderr)
         assert done.returncode == 0, done.stderr
@@ -93,7 +96,7 @@ def verdict_on(filled: Served, chromium_path: str, tmp_path: Path) -> Ask:
         return Verdict(
             scores={name: round(100 * found["categories"][name]["score"]) for name in CATEGORIES},
             lacking=lacking,
-            machine=found["environment"]["benchmarkIndex"],
+            machine=found["environment"]["benchmarkIndex"] * cores / max(cores, load),
         )
 
     return ask
@@ -104,10 +107,11 @@ def test_lighthouse_gives_the_main_views_95_or_more(verdict_on: Ask, path: str) 
     verdict = Verdict(
         scores=dict.fromkeys(CATEGORIES, 0), lacking=["no trace was recorded"], machine=FAST
     )
+    slowest = FAST
     for _ in range(TRIES):
-        slowdown = SLOWDOWN * min(1, verdict.machine / FAST)
         with suppress(Unrecorded):
-            verdict = verdict_on(path, max(1, slowdown))
+            verdict = verdict_on(path, max(1, SLOWDOWN * slowest / FAST))
         if all(score >= LEAST for score in verdict.scores.values()):
             break
+        slowest = min(slowest, verdict.machine)
     assert {name: got for name, got in verdict.scores.items() if got < LEAST} == {}, verdict
