@@ -215,6 +215,7 @@ def test_sorting_and_pages(open_page: Open, filled: Served) -> None:
     first_company(page)
     page.get_by_role("button", name="Company", exact=True).click()
     expect(page.locator("th[data-sort=company]")).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator("#table-frame")).not_to_have_attribute("aria-busy", "true")
     page.get_by_role("button", name="Next").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#shown")).to_have_text(re.compile("^51\u2013\\d+ of \\d+$"))
