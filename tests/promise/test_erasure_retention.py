@@ -341,7 +341,7 @@ def test_a_run_that_slept_through_an_erasure_brings_nothing_back(
 
     def erase_meanwhile() -> None:
         # A page that is being saved at this very moment renews the lease.
-        while True:
+        for _ in range(50):
             trial.query(
                 "UPDATE partner_center_sync_state SET lease_expires_at = now() - interval '1 s'"
                 " RETURNING 1"
