@@ -9,9 +9,8 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 import psutil
@@ -21,11 +20,12 @@ from dev.host.errors import HostError
 from dev.host.http import Endpoint, Keys, Server, Site
 from dev.host.timers import Timer
 from dev.host.worker import Function, Worker
+from dev.services import ending
 from dev.services.processes import write_private
 
 log = logging.getLogger("host")
 
-PARENT_POLL_S = 0.5
+POLL_S = 0.5
 GRACE_S = 3.0
 HOME_PAGE_SETTING = "AzureWebJobsDisableHomepage"
 
@@ -151,12 +151,17 @@ def _announce(site: Site, port_file: Path | None) -> None:
         write_private(port_file, json.dumps(content))
 
 
-def _watch_parent(pid: int, reasons: SimpleQueue[str]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(PARENT_POLL_S)
-    reasons.put("the parent process has ended")
+def _why_to_stop(reasons: SimpleQueue[str], parent_pid: int | None) -> str:
+    """Wait for a signal, or for the end of the parent where one is given."""
+    try:
+        parent = None if parent_pid is None else psutil.Process(parent_pid)
+        while parent is None or ending.is_alive(parent):
+            # Never without a limit: a signal on the way into a wait does not end that wait.
+            with contextlib.suppress(Empty):
+                return reasons.get(timeout=POLL_S)
+    except psutil.NoSuchProcess:
+        pass
+    return "the parent process has ended"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -191,13 +196,10 @@ def _serve(options: argparse.Namespace, server: Server, reasons: SimpleQueue[str
         work.append(
             threading.Thread(target=timer.keep_time, args=(stopping,), name=name, daemon=True)
         )
-    if options.exit_with_parent is not None:
-        arguments = (options.exit_with_parent, reasons)
-        work.append(threading.Thread(target=_watch_parent, args=arguments, daemon=True))
     for thread in work:
         thread.start()
     _announce(site, options.port_file)
-    log.info("Stopping: %s.", reasons.get())
+    log.info("Stopping: %s.", _why_to_stop(reasons, options.exit_with_parent))
     stopping.set()
     server.shutdown()
     if not worker.wait_until_idle(GRACE_S):

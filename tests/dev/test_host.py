@@ -1,5 +1,7 @@
 """The local host behaves as the real one, shown on a small app."""
 
+import contextlib
+import ctypes
 import http.client
 import itertools
 import json
@@ -12,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dev.folders import CLONE
@@ -399,13 +402,15 @@ def test_a_function_that_is_switched_off_does_not_answer(
     assert (reply.status, reply.body) == (204, b"")
 
 
-def test_sigterm_ends_the_host_cleanly(tmp_path: Path) -> None:
-    settings = tmp_path / "settings.json"
+@contextlib.contextmanager
+def started(folder: Path, *options: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """A ready host that nothing supervises, and its port file; ended at the end."""
+    settings = folder / "settings.json"
     settings.write_text(json.dumps({"Values": {"SAMPLE_SCHEDULE": NEVER}}))
-    port_file = tmp_path / "port.json"
+    port_file = folder / "port.json"
     command = [
         *(sys.executable, "-m", "dev.host", "--app", str(SAMPLE), "--port", "0"),
-        *("--settings", str(settings), "--port-file", str(port_file)),
+        *("--settings", str(settings), "--port-file", str(port_file), *options),
     ]
     with subprocess.Popen(
         command, cwd=CLONE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -413,11 +418,42 @@ def test_sigterm_ends_the_host_cleanly(tmp_path: Path) -> None:
         try:
             while not port_file.exists() and process.poll() is None:
                 time.sleep(0.01)
-            process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=10)
+            yield process, port_file
         finally:
             process.kill()
+
+
+def test_sigterm_ends_the_host_cleanly(tmp_path: Path) -> None:
+    with started(tmp_path) as (process, port_file):
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=10)
 
     assert process.returncode == 0
     assert "Stopping: SIGTERM." in output
     assert port_file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can signal another's thread")
+def test_a_signal_that_does_not_interrupt_the_wait_for_it_ends_the_host_too(
+    tmp_path: Path,
+) -> None:
+    with started(tmp_path) as (process, _):
+        threads = psutil.Process(process.pid).threads()
+        other = next(thread.id for thread in threads if thread.id != process.pid)
+        ctypes.CDLL(None).tgkill(process.pid, other, signal.SIGTERM)
+        output, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 0
+    assert "Stopping: SIGTERM." in output
+
+
+def test_the_host_ends_with_the_process_that_it_was_bound_to(tmp_path: Path) -> None:
+    with (
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as parent,
+        started(tmp_path, "--exit-with-parent", str(parent.pid)) as (process, _),
+    ):
+        parent.kill()
+        output, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 0
+    assert "Stopping: the parent process has ended." in output
