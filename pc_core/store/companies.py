@@ -8,7 +8,7 @@ of a page alone are looked up in partner_center_companies.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -240,6 +240,8 @@ def _pick_few(
             + column + b" AS sort_key FROM partner_center_referrals f WHERE f.domain = h.domain"
             + _NEWEST + b") n WHERE true"
         )  # fmt: skip
+        # The hits have open ones already.
+        found = replace(found, has_open=False)
     statement = (
         b"WITH hits AS MATERIALIZED (" + hits + b"), newest AS MATERIALIZED ("
         + newest + _company_conditions(found)
