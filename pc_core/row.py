@@ -6,6 +6,7 @@ Pure. `COLUMNS` is the order for set-based writing; the names are those of
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 from decimal import Decimal
@@ -32,7 +33,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Every text fits a PostgreSQL text column. `contacts`, `team` and `raw_data` are JSON in UTF-8
     for jsonb columns, as bytes because that is what arrives and what is sent. Instants are aware
-    UTC; `pc_updated_ticks` counts 100 ns since 1970-01-01 UTC.
+    UTC; `pc_updated_ticks` counts 100 ns since 1970-01-01 UTC. `search_words` are what a free-text
+    search finds, with blanks between; by `company_sort`, a folded name, companies are in order.
     """
 
     referral_id: str
@@ -72,7 +74,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     organization_id: str | None
     registration_status: str | None
     sales_stage: str | None
-    search_text: str
+    search_words: str
+    company_sort: str | None
 
 
 COLUMNS: Final[tuple[str, ...]] = Row.__struct_fields__
@@ -131,7 +134,8 @@ def build_row(referral: Referral, *, own_domains: frozenset[str]) -> Row:
         organization_id=referral.organization_id,
         registration_status=referral.registration_status,
         sales_stage=referral.sales_stage,
-        search_text=_search_text(referral, company.domain),
+        search_words=_search_words(referral, company.domain),
+        company_sort=_company_sort(referral.company_name),
     )
 
 
@@ -139,8 +143,8 @@ def _people(members: list[Any]) -> bytes:
     return _JSON.encode(members) if members else _NO_PEOPLE
 
 
-def _search_text(referral: Referral, domain: str | None) -> str:
-    """What a free-text search looks in, folded, one piece a line; nothing of the contacts."""
+def _search_words(referral: Referral, domain: str | None) -> str:
+    """The words that a free-text search looks for; nothing of the contacts."""
     readable = readable_domain(domain) if domain is not None else None
     pieces = (
         referral.company_name,
@@ -152,10 +156,14 @@ def _search_text(referral: Referral, domain: str | None) -> str:
         referral.external_reference_id,
         referral.city,
     )
-    return "\n".join([fold(piece) for piece in pieces if piece])
+    return " ".join(split_words("\n".join([fold(piece) for piece in pieces if piece])))
 
 
-# --- folding -------------------------------------------------------------------------------------
+def _company_sort(name: str | None) -> str | None:
+    return None if name is None else fold(name)[:_MAX_SORT_CHARS]
+
+
+# --- folding and words ---------------------------------------------------------------------------
 
 _DOTLESS_I: Final = "\N{LATIN SMALL LETTER DOTLESS I}"
 # The letters of Turkish first: for most texts nothing is left to do after them.
@@ -195,3 +203,14 @@ def _fold_any(text: str) -> str:
         if plain == text:
             return plain
         text = plain
+
+
+_WORD: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\w{1,100}")
+_MAX_WORDS: Final = 500
+_MAX_SORT_CHARS: Final = 200
+"""A tsvector's word ends at 2,046 bytes, an index entry at 2,704: both stay well below."""
+
+
+def split_words(folded: str) -> list[str]:
+    """The words of a folded text, as they are indexed and searched; GUIDs stay whole."""
+    return _WORD.findall(folded)[:_MAX_WORDS]

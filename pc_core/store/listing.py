@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 
-from pc_core.row import fold
+from pc_core.row import fold, split_words
 from pc_core.store.batch import reading
 from pc_core.store.cursors import read_cursor, write_cursor
-from pc_core.store.pages import split_words
 from pc_core.store.pool import Database
 
 if TYPE_CHECKING:

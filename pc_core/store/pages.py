@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from pc_core.ports import Lease, Walk
 from pc_core.progress import SyncState
 from pc_core.referral import Malformed
 from pc_core.report import Report
-from pc_core.row import COLUMNS, Row, fold
+from pc_core.row import COLUMNS, Row
 from pc_core.store import erasure, runs, state
 from pc_core.store import lease as leases
 from pc_core.store.batch import Batch
@@ -35,27 +34,14 @@ _QUARANTINE = load_statements("quarantine")
 _SEEN = load_statements("seen")
 _LIMITS = load_statements("limits")
 
-_COLUMN_LIST: Final = ", ".join(
-    ["search_words" if name == "search_text" else name for name in COLUMNS] + ["company_sort"]
-)
+_COLUMN_LIST: Final = ", ".join(COLUMNS)
 _COPY_NEW: Final = (
     f"COPY partner_center_referrals ({_COLUMN_LIST}, first_seen_at) FROM STDIN".encode()
 )
 _COPY_INCOMING: Final = f"COPY partner_center_incoming ({_COLUMN_LIST}) FROM STDIN".encode()
 
 _ALL: Final = attrgetter(*COLUMNS)
-_SEARCH_PLACE: Final = COLUMNS.index("search_text")
 _HASH_PLACE: Final = COLUMNS.index("content_hash")
-
-_WORD: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\w{1,100}")
-_MAX_WORDS: Final = 500
-_MAX_SORT_CHARS: Final = 200
-"""A tsvector's word ends at 2,046 bytes, an index entry at 2,704: both stay well below."""
-
-
-def split_words(folded: str) -> list[str]:
-    """The words of a folded text, as they are indexed and searched; GUIDs stay whole."""
-    return _WORD.findall(folded)[:_MAX_WORDS]
 
 
 def stored_rows(database: Database, ids: Collection[str]) -> dict[str, StoredRow]:
@@ -149,7 +135,7 @@ def _write(connection: Connection[Any], lease: Lease, page: PageWrite, *, surpri
         _copy(
             connection,
             _COPY_NEW,
-            ((*_values(row), page.fetched_at) for row in plan.inserts.values()),
+            ([*_values(row), page.fetched_at] for row in plan.inserts.values()),
         )
     task = {"task_id": page.report.task_id}
     if surprised:
@@ -218,16 +204,13 @@ def _storable(text: str | None) -> str | None:
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _values(row: Row) -> tuple[Any, ...]:
+def _values(row: Row) -> list[Any]:
     values = list(_ALL(row))
     values[_HASH_PLACE] = "\\x" + row.content_hash.hex()
-    values[_SEARCH_PLACE] = " ".join(split_words(values[_SEARCH_PLACE]))
-    company = row.company_name
-    values.append(None if company is None else fold(company)[:_MAX_SORT_CHARS])
-    return tuple(values)
+    return values
 
 
-def _copy(connection: Connection[Any], statement: bytes, rows: Iterable[tuple[Any, ...]]) -> None:
+def _copy(connection: Connection[Any], statement: bytes, rows: Iterable[Sequence[Any]]) -> None:
     with connection.cursor() as cursor:
         cursor.adapters.register_dumper(bytes, _json_dumper())
         with cursor.copy(statement) as copy:

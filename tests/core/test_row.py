@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pc_core.referral import Referral, parse
-from pc_core.row import COLUMNS, RULES_VERSION, Row, build_row, fold
+from pc_core.row import COLUMNS, RULES_VERSION, Row, build_row, fold, split_words
 
 OWN = frozenset({"wingtip.example"})
 WIRE: dict[str, Any] = {
@@ -90,19 +90,19 @@ def test_a_bare_referral_has_empty_lists_and_no_domain() -> None:
     assert (built.contacts, built.team) == (b"[]", b"[]")
     assert (built.domain, built.domain_source, built.raw_domain) == (None, None, None)
     assert (built.category, built.referral_type) == ("unknown", None)
-    assert built.search_text == "r-1"
+    assert built.search_words == "r 1"
 
 
-def test_the_search_text_holds_both_forms_of_a_domain_and_nobodys_name() -> None:
-    text = row(WIRE).search_text
+def test_the_search_words_hold_both_forms_of_a_domain_and_nobodys_name() -> None:
+    words = row(WIRE).search_words.split(" ")
 
     for wanted in (
         *("ISIK", "ışık & gölge", "Bulut GOCU", "xn--k-ekaa7p.com.tr", "ışık.com.tr", "IZMIR"),
         *(WIRE["id"], WIRE["engagementId"].upper(), "opp-i-9"),
     ):
-        assert fold(wanted) in text
+        assert set(split_words(fold(wanted))) <= set(words)
     for private in ("gizli", "kisi", "555", "gmail", "lale", "obur"):
-        assert private not in text
+        assert not any(private in word for word in words)
 
 
 def test_the_rules_have_a_version() -> None:
@@ -144,3 +144,19 @@ def test_upper_and_lower_case_are_equal_after_folding(text: str) -> None:
 @given(st.text())
 def test_the_way_a_text_is_composed_does_not_matter(text: str) -> None:
     assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text))
+
+
+def test_guids_stay_whole_and_other_texts_fall_into_words() -> None:
+    guid = "0a1b2c3d-0000-4000-8000-00000000d0c5"
+
+    assert split_words(f"acme-gida ltd.\nacme-gida.com.tr\n{guid}") == [
+        "acme",
+        "gida",
+        "ltd",
+        "acme",
+        "gida",
+        "com",
+        "tr",
+        guid,
+    ]
+    assert max(map(len, split_words("x" * 5000))) == 100

@@ -86,7 +86,7 @@ def test_every_column_of_a_row_has_its_place(sql: Connection) -> None:
         )
     }
 
-    assert set(COLUMNS) - {"search_text"} <= stored
+    assert set(COLUMNS) <= stored
 
 
 def test_what_others_read_is_documented_in_the_database(sql: Connection) -> None:

@@ -11,7 +11,6 @@ from pc_core.errors import RowRefused
 from pc_core.referral import Malformed, Referral, parse
 from pc_core.row import COLUMNS, build_row
 from pc_core.store import PostgresStore
-from pc_core.store.pages import split_words
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
 type Connection = psycopg.Connection[Any]
@@ -45,7 +44,7 @@ def test_every_column_of_a_row_arrives(saver: Saver, sql: Connection) -> None:
     row = dict(zip(names, stored.fetchall()[0], strict=True))
     expected = msgspec.structs.asdict(build_row(referral, own_domains=frozenset()))
     for name in COLUMNS:
-        if name == "search_text":
+        if name == "search_words":
             continue
         value = expected[name]
         if name in {"contacts", "team", "raw_data"}:
@@ -327,19 +326,3 @@ def test_what_is_stored_is_told_as_a_plan_needs_it(saver: Saver, store: Postgres
     assert stored[referral_id(1)].updated_ticks == referral.updated_ticks
     assert (stored[referral_id(1)].has_domain, stored[referral_id(2)].has_domain) == (True, False)
     assert store.stored_rows(()) == {}
-
-
-def test_guids_stay_whole_and_other_texts_fall_into_words() -> None:
-    guid = referral_id(5)
-
-    assert split_words(f"acme-gida ltd.\nacme-gida.com.tr\n{guid}") == [
-        "acme",
-        "gida",
-        "ltd",
-        "acme",
-        "gida",
-        "com",
-        "tr",
-        guid,
-    ]
-    assert max(map(len, split_words("x" * 5000))) == 100

@@ -315,7 +315,7 @@ WORDS = {
     | {"substatus_excluded"} | literals("plan.py", r'_skip\([\w.]+, "(\w+)"\)'),
     # The columns whose changes are written down, and what a referral tells beyond them.
     "field": (set(COLUMNS) | {"missing_since"})
-    - {"referral_id", "content_hash", "search_text", "pc_updated_ticks"},
+    - {"referral_id", "content_hash", "search_words", "company_sort", "pc_updated_ticks"},
 }  # fmt: skip
 
 
