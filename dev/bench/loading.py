@@ -14,7 +14,8 @@ CHANGED_SHARE = 0.01
 SLOW = ("dlt_documented", "row_by_row")
 """Measured once only, and not at every size: they take minutes, and nothing is decided by them."""
 
-SLOW_UP_TO = 20_000
+SHORT_UP_TO = 20_000
+"""Up to so many referrals a round takes seconds: the slow contenders always take part."""
 
 Say = Callable[[str], None]
 
@@ -37,7 +38,7 @@ def measure_loading(
     with Stage.set(folder, referrals=referrals) as stage:
         for number in range(rounds):
             stage.renew()
-            slow_now = number == 0 and (slow_too or referrals <= SLOW_UP_TO)
+            slow_now = number == 0 and (slow_too or referrals <= SHORT_UP_TO)
             taking_part = [name for name in contenders if slow_now or name not in SLOW]
             if number % 2:
                 taking_part.reverse()
