@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -68,12 +68,25 @@ def find(rows: Iterable[Results], referrals: int, phase: str, contender: str) ->
     return None
 
 
+def _work_s(one: Results) -> float:
+    return float(one["work_s"])
+
+
+def _cpu_s(one: Results) -> float:
+    return float(one["client_cpu_s"] + one["database_cpu_s"])
+
+
 def round_ratios(
-    loading: Sequence[Results], referrals: int, phase: str, contender: str, to: str
+    loading: Sequence[Results],
+    referrals: int,
+    phase: str,
+    contender: str,
+    to: str,
+    used: Callable[[Results], float] = _work_s,
 ) -> list[float]:
-    """The ratio of two contenders' work in each round, in which both were measured in turn."""
-    own = [one["work_s"] for one in loading if _is(one, referrals, phase, contender)]
-    others = [one["work_s"] for one in loading if _is(one, referrals, phase, to)]
+    """The ratio of what two contenders used in each round, in which they took turns."""
+    own = [used(one) for one in loading if _is(one, referrals, phase, contender)]
+    others = [used(one) for one in loading if _is(one, referrals, phase, to)]
     return [mine / other for mine, other in zip(own, others, strict=False)]
 
 
@@ -269,7 +282,6 @@ def _loading_tables(loading: Sequence[Results]) -> list[str]:
             some = [row for row in rows if (row["referrals"], row["phase"]) == (referrals, phase)]
             if not some:
                 continue
-            floor = find(some, referrals, phase, "floor")
             parts += [
                 f"### {TITLES[phase].capitalize()}, {referrals:,} referrals",
                 _table(
@@ -286,23 +298,21 @@ def _loading_tables(loading: Sequence[Results]) -> list[str]:
                         *("database CPU", "simulator CPU", "memory", "requests", "WAL"),
                         "rows wrong",
                     ),
-                    [_loading_row(row, floor) for row in some],
+                    [_loading_row(row, loading) for row in some],
                 ),
             ]
     return parts
 
 
-def _loading_row(row: Results, floor: Results | None) -> tuple[str, ...]:
-    ratio = cpu_ratio = ""
-    if floor is not None:
-        ratio = f"{row['work_s'] / floor['work_s']:.2f}"
-        cpu_ratio = f"{_cpu_s(row) / _cpu_s(floor):.2f}"
+def _loading_row(row: Results, loading: Sequence[Results]) -> tuple[str, ...]:
+    compared = loading, row["referrals"], row["phase"], row["contender"], "floor"
+    ratios, cpu_ratios = round_ratios(*compared), round_ratios(*compared, used=_cpu_s)
     return (
         TITLES[row["contender"]],
         str(row["rounds"]),
         f"{row['work_s']:.2f} s",
-        ratio,
-        cpu_ratio,
+        f"{median(ratios):.2f}" if ratios else "",
+        f"{median(cpu_ratios):.2f}" if cpu_ratios else "",
         f"{row['wall_s']:.2f} s",
         f"{row['client_cpu_s']:.2f} s",
         f"{row['database_cpu_s']:.2f} s",
@@ -312,10 +322,6 @@ def _loading_row(row: Results, floor: Results | None) -> tuple[str, ...]:
         f"{row['wal_bytes'] / 1e6:.1f} MB",
         str(row["wrong"]),
     )
-
-
-def _cpu_s(row: Results) -> float:
-    return float(row["client_cpu_s"] + row["database_cpu_s"])
 
 
 def _usage_table(rows: Sequence[Results], *, latency: bool) -> str:
