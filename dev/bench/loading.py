@@ -15,7 +15,7 @@ SLOW = ("dlt_documented", "row_by_row")
 """Measured once only, and not at every size: they take minutes, and nothing is decided by them."""
 
 SHORT_UP_TO = 20_000
-"""Up to so many referrals a round takes seconds: the slow contenders always take part."""
+"""Up to so many referrals a round takes seconds: there are more, and slow contenders take part."""
 
 Say = Callable[[str], None]
 

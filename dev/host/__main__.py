@@ -1,31 +1,24 @@
 """`python -m dev.host --app FOLDER`: run a function app on 127.0.0.1."""
 
 import argparse
-import contextlib
 import json
 import logging
 import os
 import secrets
-import signal
 import sys
 import threading
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from types import FrameType
-
-import psutil
 
 from dev.host import configuration, schedules
 from dev.host.errors import HostError
 from dev.host.http import Endpoint, Keys, Server, Site
 from dev.host.timers import Timer
 from dev.host.worker import Function, Worker
-from dev.services import ending
 from dev.services.processes import write_private
+from dev.services.stopping import Stop
 
 log = logging.getLogger("host")
 
-POLL_S = 0.5
 GRACE_S = 3.0
 HOME_PAGE_SETTING = "AzureWebJobsDisableHomepage"
 
@@ -151,42 +144,22 @@ def _announce(site: Site, port_file: Path | None) -> None:
         write_private(port_file, json.dumps(content))
 
 
-def _why_to_stop(reasons: SimpleQueue[str], parent_pid: int | None) -> str:
-    """Wait for a signal, or for the end of the parent where one is given."""
-    try:
-        parent = None if parent_pid is None else psutil.Process(parent_pid)
-        while parent is None or ending.is_alive(parent):
-            # Never without a limit: a signal on the way into a wait does not end that wait.
-            with contextlib.suppress(Empty):
-                return reasons.get(timeout=POLL_S)
-    except psutil.NoSuchProcess:
-        pass
-    return "the parent process has ended"
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Serve until a signal or the parent's end; returns the exit code."""
     options = _parser().parse_args(arguments)
-    # A signal may come at any instruction: this queue's put is safe then, an Event's set is not.
-    reasons: SimpleQueue[str] = SimpleQueue()
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal's form
-        reasons.put(signal.Signals(number).name)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop = Stop()
     for name in ("port_file", "settings", "added_headers_file"):
         if getattr(options, name) is not None:
             setattr(options, name, getattr(options, name).absolute())
     try:
         with Server(options.port) as server:
-            return _serve(options, server, reasons)
+            return _serve(options, server, stop)
     except HostError as error:
         print(f"The host could not start: {error}", file=sys.stderr, flush=True)
         return 1
 
 
-def _serve(options: argparse.Namespace, server: Server, reasons: SimpleQueue[str]) -> int:
+def _serve(options: argparse.Namespace, server: Server, stop: Stop) -> int:
     worker = Worker(options.app.resolve())
     stopping = threading.Event()
     _configure_logging()
@@ -199,7 +172,7 @@ def _serve(options: argparse.Namespace, server: Server, reasons: SimpleQueue[str
     for thread in work:
         thread.start()
     _announce(site, options.port_file)
-    log.info("Stopping: %s.", _why_to_stop(reasons, options.exit_with_parent))
+    log.info("Stopping: %s.", stop.wait(options.exit_with_parent))
     stopping.set()
     server.shutdown()
     if not worker.wait_until_idle(GRACE_S):

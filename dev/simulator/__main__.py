@@ -6,17 +6,14 @@ import argparse
 import contextlib
 import json
 import os
-import queue
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from dev.services.stopping import Stop
 from dev.simulator.entra import CLIENT_ID, TENANT_ID
 from dev.simulator.server import Simulator
 from dev.simulator.world import World
-
-_PARENT_POLL_S = 0.5
 
 
 def main() -> int:
@@ -42,11 +39,7 @@ def main() -> int:
     if arguments.prerender:
         simulator.state.render_all()
 
-    # A signal may come at any instruction: this queue's put is safe then, an Event's set is not.
-    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, _: ended.put(number))
+    stop = Stop()
     with simulator:
         _write_whole(
             arguments.port_file,
@@ -59,12 +52,7 @@ def main() -> int:
                 "client_id": CLIENT_ID,
             },
         )
-        while True:
-            with contextlib.suppress(queue.Empty):
-                ended.get(timeout=_PARENT_POLL_S)
-                break
-            if arguments.exit_with_parent and not _is_alive(arguments.exit_with_parent):
-                break
+        stop.wait(arguments.exit_with_parent)
         if state_file is not None:
             _write_whole(
                 state_file,
@@ -109,31 +97,6 @@ def _write_whole(path: Path, content: dict[str, Any]) -> None:
     unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     unfinished.replace(path)
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        import ctypes
-
-        synchronize = 0x00100000
-        handle = ctypes.windll.kernel32.OpenProcess(synchronize, False, pid)
-        if not handle:
-            return False
-        still_running = ctypes.windll.kernel32.WaitForSingleObject(handle, 0) != 0
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return still_running
-    if os.getppid() == pid:
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != _STARTED_BY
-
-
-_STARTED_BY = os.getppid()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -103,6 +104,13 @@ def slow(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     time.sleep(0.5)
     log.info("slow on %s", threading.current_thread().name)
     return func.HttpResponse(context.invocation_id)
+
+
+@app.route(route="stop", methods=["POST"])
+def stop(req: func.HttpRequest) -> func.HttpResponse:
+    """SIGTERM, taken by the thread of this function: the main thread's wait goes on."""
+    signal.raise_signal(signal.SIGTERM)
+    return func.HttpResponse(status_code=204)
 
 
 @app.route(route="first/{anything}", methods=["GET"])
