@@ -23,8 +23,8 @@ from pc_core.store import (
     ReferralFilter,
     Sort,
 )
-from pc_core.store.companies import CompanySortKey
-from pc_core.store.listing import Order, SortKey
+from pc_core.store.reading.companies import CompanySortKey
+from pc_core.store.reading.listing import Order, SortKey
 
 PAGE = 50
 LOADED = 10_000

@@ -18,8 +18,6 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from pc_core import events, telemetry
-from pc_core.budget import Budget
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
@@ -29,11 +27,13 @@ from pc_core.errors import (
     SignInNeeded,
     TryLater,
 )
+from pc_core.observe import calls, events
 from pc_core.partner_center import links, refusals, retry
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.partner_center.transport import ExactAdapter
-from pc_core.ports import FetchedPage, Token, TokenSource
-from pc_core.referral import parse_page
+from pc_core.referral.read import parse_page
+from pc_core.sync.budget import Budget
+from pc_core.sync.ports import FetchedPage, Token, TokenSource
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Largest answer that is read; a page of 1,000 referrals has about 3 MB."""
@@ -283,7 +283,7 @@ class PartnerCenterClient:
         self.retries += sent > 1
         request_id = str(uuid.uuid4())
         try:
-            with telemetry.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
+            with calls.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
                 call.request_id = request_id
                 answer = self._exchange(path, query, token, budget, request_id)
                 call.result = str(answer.status)

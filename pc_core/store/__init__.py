@@ -1,15 +1,16 @@
 """The database: psycopg and SQL live in this room, and psycopg's errors stop here."""
 
-from pc_core.store.companies import (
+from pc_core.store.pool import Database, entra_password
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.companies import (
     COMPANY_SORT_KEYS,
     Company,
     CompanyFilter,
     CompanyPage,
     CompanySort,
 )
-from pc_core.store.cursors import ForeignCursor
-from pc_core.store.earlier import EarlierTable
-from pc_core.store.listing import (
+from pc_core.store.reading.cursors import ForeignCursor
+from pc_core.store.reading.listing import (
     ATTENTION,
     COUNTED_UP_TO,
     SORT_KEYS,
@@ -19,9 +20,7 @@ from pc_core.store.listing import (
     ReferralSummary,
     Sort,
 )
-from pc_core.store.pool import Database, entra_password
-from pc_core.store.postgres import PostgresStore
-from pc_core.store.reader import (
+from pc_core.store.reading.reader import (
     Change,
     QuarantineItem,
     QuarantinePage,
@@ -31,6 +30,7 @@ from pc_core.store.reader import (
     Statistics,
     Week,
 )
+from pc_core.store.writing.earlier import EarlierTable
 
 __all__ = [
     "ATTENTION",

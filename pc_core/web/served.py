@@ -8,19 +8,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pc_core.config import Settings
-    from pc_core.health import Ready
-    from pc_core.report import Report
-    from pc_core.sign_in import PendingSignIn, SignInProgress
-    from pc_core.store.companies import Company, CompanyFilter, CompanyPage, CompanySort
-    from pc_core.store.listing import ReferralFilter, ReferralPage, Sort
-    from pc_core.store.reader import (
+    from pc_core.health.alarms import Ready
+    from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+    from pc_core.store.reading.companies import Company, CompanyFilter, CompanyPage, CompanySort
+    from pc_core.store.reading.listing import ReferralFilter, ReferralPage, Sort
+    from pc_core.store.reading.reader import (
         QuarantinePage,
         QuarantineState,
         ReferralDetail,
         RunPage,
         Statistics,
     )
-    from pc_core.sync import Mode, Trigger
+    from pc_core.sync.report import Report
+    from pc_core.sync.run import Mode, Trigger
 
 
 class Reader(Protocol):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pc_core.store import ATTENTION, Database, Reader, ReferralFilter
-from pc_core.store.listing import ATTENTION_COUNTED_UP_TO
+from pc_core.store.reading.listing import ATTENTION_COUNTED_UP_TO
 from tests.store.samples import referral_id
 
 type Connection = psycopg.Connection[Any]

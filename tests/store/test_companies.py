@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_core.row import fold
+from pc_core.referral.row import fold
 from pc_core.store import (
     COMPANY_SORT_KEYS,
     COUNTED_UP_TO,
@@ -22,7 +22,7 @@ from pc_core.store import (
     ForeignCursor,
     Reader,
 )
-from pc_core.store import companies as companies_room
+from pc_core.store.reading import companies as companies_room
 from tests.store.samples import NOW, referral_id
 
 type Connection = psycopg.Connection[Any]

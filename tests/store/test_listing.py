@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_core.row import fold
+from pc_core.referral.row import fold
 from pc_core.store import (
     SORT_KEYS,
     Database,
@@ -22,7 +22,7 @@ from pc_core.store import (
     ReferralSummary,
     Sort,
 )
-from pc_core.store import listing as listing_room
+from pc_core.store.reading import listing as listing_room
 from tests.store.samples import NOW, Saver, referral_id, referral_json
 
 type Connection = psycopg.Connection[Any]

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.row import COLUMNS
+from pc_core.referral.row import COLUMNS
 from pc_core.store import migrate
 from pc_core.store.roles import apply_roles
 

@@ -12,14 +12,16 @@ import pytest
 
 import pc_core
 from dev.services.npm import node
-from pc_core import classification, entra, progress, sync
 from pc_core.config import Settings
-from pc_core.report import Counts, RunState
-from pc_core.row import COLUMNS
+from pc_core.identity import entra
+from pc_core.referral import classification
+from pc_core.referral.row import COLUMNS
 from pc_core.store import ATTENTION
-from pc_core.web import deal_details, page
+from pc_core.sync import run, state
+from pc_core.sync.report import Counts, RunState
 from pc_core.web.exchange import Answer
-from pc_core.web.status_routes import settings_in_force
+from pc_core.web.routes import deal_details, page
+from pc_core.web.routes.status import settings_in_force
 from tests.web.serving import MemoryApp, ask
 
 PACKAGE = Path(pc_core.__file__).parent
@@ -214,7 +216,7 @@ def test_every_text_that_is_asked_for_is_there() -> None:
 
 
 def test_every_alarm_has_words() -> None:
-    source = (PACKAGE / "health.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "health/alarms.py").read_text(encoding="utf-8")
     codes = set(re.findall(r'Alarm\(\s*code="(\w+)"', source))
     assert len(codes) > 8
     for code in codes | {"sign_in_needed", "admin_consent_needed", "blocked_by_policy",
@@ -225,7 +227,7 @@ def test_every_alarm_has_words() -> None:
 # -- Codes: whatever the app can say has words in both languages ---------------------------------
 
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
-OF_THE_COMMAND_LINE = {"commands.py", "earlier.py", "__main__.py"}
+OF_THE_COMMAND_LINE = {"commands.py", "takeover.py", "earlier.py", "__main__.py"}
 """What only a terminal shows; the page never does."""
 
 
@@ -293,13 +295,13 @@ WORDS = {
     "rule": {found.rule for found in vars(classification).values()
              if isinstance(found, classification.Classification)},
     "category": set(get_args(classification.Category.__value__)),
-    "reason": literals("referral.py", r'_?RefusalError\(\s*"(\w+)"')
-    | literals("referral.py", r'_Unbelievable\("(\w+)"')
+    "reason": literals("referral/read.py", r'_?RefusalError\(\s*"(\w+)"')
+    | literals("referral/read.py", r'_Unbelievable\("(\w+)"')
     | {"refused_by_database"},
     "state": {state.value for state in RunState},
-    "mode": {*get_args(sync.Mode), "erase", "import"},
-    "running_trigger": set(get_args(sync.Trigger)),
-    "order": set(get_args(progress.OrderVerdict)),
+    "mode": {*get_args(run.Mode), "erase", "import"},
+    "running_trigger": set(get_args(run.Trigger)),
+    "order": set(get_args(state.OrderVerdict)),
     "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"},
     "requirement": {*deal_details._REQUIREMENTS, "attributes"},
     "attention": set(ATTENTION),
@@ -312,7 +314,7 @@ WORDS = {
     "registration": {"None", "ReviewPending", "ActionRequired", "Passed", "Failed", "Approved"},
     "skip": {f"{name}_{value}" for name, values in (("direction", ("incoming", "outgoing")),
              ("status", ("new", "active", "closed"))) for value in values}
-    | {"substatus_excluded"} | literals("plan.py", r'_skip\([\w.]+, "(\w+)"\)'),
+    | {"substatus_excluded"} | literals("sync/plan.py", r'_skip\([\w.]+, "(\w+)"\)'),
     # The columns whose changes are written down, and what a referral tells beyond them.
     "field": (set(COLUMNS) | {"missing_since"})
     - {"referral_id", "content_hash", "search_words", "company_sort", "pc_updated_ticks"},

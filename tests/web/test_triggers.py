@@ -13,8 +13,9 @@ import function_app
 from pc_core import feature_flag
 from pc_core.config import Settings
 from pc_core.errors import FixSetting
-from pc_core.web import openapi, page
+from pc_core.web import openapi
 from pc_core.web.exchange import Route
+from pc_core.web.routes import page
 from tests.registered import FUNCTIONS
 
 ROOT = Path(function_app.__file__).parent
@@ -111,7 +112,7 @@ def test_registering_and_health_load_nothing_heavy() -> None:
         "pydantic",
         "requests",
         "pc_core.config",
-        "pc_core.wiring",
+        "pc_core.wiring.app",
     }
     assert "pc_core.web.door" in loaded
     assert not heavy & loaded
