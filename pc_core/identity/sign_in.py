@@ -23,15 +23,12 @@ from pc_core.errors import (
     TryLater,
 )
 from pc_core.identity.account import Account, SignInStatus
+from pc_core.identity.token import Token, Tokens, TokenSource
 from pc_core.observe import events
-from pc_core.sync.budget import Budget
-from pc_core.sync.ports import PartnerCenter, Token, Tokens, TokenSource
 
 if TYPE_CHECKING:
-    from pc_core.identity.entra import DeviceAnswer, DeviceCode, NewTokens
-
-_PROOF_S = 30.0
-"""How long the one API call that a new sign-in is tried with may take."""
+    from pc_core.identity.device_codes import DeviceAnswer, DeviceCode
+    from pc_core.identity.tokens import NewTokens
 
 _TIME_TO_CONFIRM = timedelta(minutes=15)
 
@@ -132,7 +129,7 @@ class SignIn:
         device_codes: Entra.
         flows: where sign-ins under way are kept.
         saved: what the finished one replaces.
-        open_api: makes a client for the referrals API on the tokens given.
+        prove: reads one page of referrals with the tokens given; raises what the API raises.
         known_account: whose sign-in was stored last, from the database; the saved cache may
             be missing or unreadable.
         save_status: stores how the sign-in stands; True if that changed.
@@ -145,7 +142,7 @@ class SignIn:
         device_codes: DeviceCodes,
         flows: Flows,
         saved: SavedSignIn,
-        open_api: Callable[[TokenSource], PartnerCenter],
+        prove: Callable[[TokenSource], None],
         known_account: Callable[[], Account | None],
         save_status: Callable[[SignInStatus], object],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -153,7 +150,7 @@ class SignIn:
         self._device_codes = device_codes
         self._flows = flows
         self._saved = saved
-        self._open_api = open_api
+        self._prove_access = prove
         self._known_account = known_account
         self._save_status = save_status
         self._now = now
@@ -368,11 +365,7 @@ class SignIn:
                 state=SignInState.MISCONFIGURED,
                 code="other_tenant",
             )
-        api = self._open_api(NewToken(new.token))
-        try:
-            api.first_page(order=None, top=1, budget=Budget(_PROOF_S))
-        finally:
-            api.close()
+        self._prove_access(NewToken(new.token))
 
     def _end(self, flow_id: str, etag: str, progress: SignInProgress) -> SignInProgress:
         """Keep the end, without any token, for whoever polls once more."""
@@ -487,7 +480,7 @@ def _as_record(new: NewTokens) -> dict[str, Any]:
 
 
 def _from_record(record: Mapping[str, Any]) -> NewTokens:
-    from pc_core.identity.entra import NewTokens
+    from pc_core.identity.tokens import NewTokens
 
     return NewTokens(
         cache=record["cache"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pc_core.referral.read import Referral
+from pc_core.referral.referral import Referral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from pc_core.referral.read import Referral
+from pc_core.referral.referral import Referral
 
 RULES_VERSION: Final = 1
 """Goes up with every change of the rules below; part of the fingerprint."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -13,22 +12,21 @@ from typing import Self
 
 from pc_core.errors import (
     FixSetting,
-    LeaseLost,
     LinkRefused,
-    NonsenseAnswer,
     OperatorNeeded,
-    PartnerCenterSyncError,
     RowRefused,
 )
 from pc_core.observe import events
-from pc_core.referral.read import Malformed, Referral, set_aside
-from pc_core.sync import order
+from pc_core.referral.referral import Referral
+from pc_core.referral.ticks import from_ticks, to_ticks
+from pc_core.sync import sweeping
 from pc_core.sync.budget import Budget
 from pc_core.sync.plan import Origin, PagePlan, Rules, make_plan
 from pc_core.sync.ports import Lease, PartnerCenter, Store, Walk
 from pc_core.sync.reading import Page, Pages
 from pc_core.sync.report import Counts, Report
-from pc_core.sync.state import SweepReason, SyncState, from_ticks, to_ticks
+from pc_core.sync.saving import without
+from pc_core.sync.state import SweepReason, SyncState
 
 _DATE_GRAIN = timedelta(seconds=1)
 """A Date header is cut to the second: what it names may be nearly a second past it."""
@@ -102,7 +100,7 @@ class Run:
     @property
     def top(self) -> int | None:
         """The `$top` to send: none while the server is known to take it as a total."""
-        return None if order.is_recent(self.state.top_caps_at, self.now()) else self.page_size
+        return None if sweeping.is_recent(self.state.top_caps_at, self.now()) else self.page_size
 
     def prove_access(self) -> None:
         """Ask for one referral, to learn whether Partner Center accepts the sign-in again.
@@ -207,7 +205,7 @@ class Run:
         self, reason: SweepReason, *, state: SyncState, forget: Collection[Walk] = ()
     ) -> None:
         """Commit `state` with a sweep opened in it."""
-        opened = order.open_sweep(
+        opened = sweeping.open_sweep(
             state,
             reason,
             task_id=self.report.task_id,
@@ -250,13 +248,13 @@ class Run:
             OperatorNeeded: it has happened too often.
         """
         events.emit("partner_center_walk_restarted", walk=what, restarts=restarts)
-        if restarts >= order.RESTARTS_BEFORE_FAILURE:
+        if restarts >= sweeping.RESTARTS_BEFORE_FAILURE:
             raise cannot_finish(what, restarts) from refused
         self.grant_time(restarts)
 
     def grant_time(self, restarts: int) -> None:
         """Let a walk that keeps being cut off use all the time that the platform gives."""
-        if self.full_time_s is not None and restarts >= order.RESTARTS_BEFORE_FULL_TIME:
+        if self.full_time_s is not None and restarts >= sweeping.RESTARTS_BEFORE_FULL_TIME:
             self.budget.extend(self.full_time_s)
 
     def head_completed(self) -> None:
@@ -323,39 +321,12 @@ class Run:
             )
 
 
-def without(item: Referral | Malformed, refused: RowRefused) -> Referral | Malformed:
-    """The item, set aside if it is the one that the database has refused."""
-    if isinstance(item, Referral) and item.referral_id == refused.referral_id:
-        return set_aside(item, reason=refused.code, detail=str(refused))
-    return item
-
-
 def _too_many_refused() -> OperatorNeeded:
     return OperatorNeeded(
         f"The database refused more than {_REFUSED_ROWS_BELIEVED} rows of one page: that is not "
         "the rows' fault. Nothing of the page was written and no row was set aside. Compare the "
         "schema with this release (`python -m pc_core migrate --status`) and report it.",
         code="rows_refused",
-    )
-
-
-def pages_repeat() -> NonsenseAnswer:
-    """The error of a walk that goes in circles."""
-    return NonsenseAnswer(
-        "Partner Center's pages repeat: the walk over the list would never end. Pages read so far "
-        "are saved; nothing was concluded from the rest. The next run starts again.",
-        code="pages_repeat",
-    )
-
-
-def empty_list(stored: int) -> NonsenseAnswer:
-    """The error of an empty list where there cannot be one."""
-    return NonsenseAnswer(
-        f"Partner Center answered an empty list although {stored} referrals are stored. Nothing "
-        "was concluded from it and nothing was marked as missing. If this stays, check that the "
-        "signed-in account still has the role Referrals Admin; if the referrals are really "
-        "gone, accept it with `sync --mode full --accept-missing`.",
-        code="empty_answer",
     )
 
 
@@ -368,41 +339,3 @@ def cannot_finish(what: str, restarts: int) -> OperatorNeeded:
         "(HUNTER_PARTNER_CENTER_PAGE_SIZE).",
         code="walk_cannot_finish",
     )
-
-
-class Heartbeat:
-    """Keeps a lease alive while its run waits for the network.
-
-    Args:
-        every_s: seconds between two heartbeats.
-    """
-
-    def __init__(self, store: Store, lease: Lease, *, every_s: float) -> None:
-        self._store = store
-        self._lease = lease
-        self._every_s = every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._stop.wait(self._every_s):
-            try:
-                self._store.keep_lease(self._lease)
-            except LeaseLost:
-                return
-            except PartnerCenterSyncError:
-                # The database is out of reach for now; the next save finds out for good.
-                continue

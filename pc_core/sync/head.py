@@ -11,8 +11,9 @@ from datetime import timedelta
 
 from pc_core.errors import BudgetEnded, LinkRefused, OrderRefused
 from pc_core.observe import events
-from pc_core.sync import order
-from pc_core.sync.context import Run, cannot_finish, empty_list, pages_repeat
+from pc_core.sync import order, sweeping
+from pc_core.sync.context import Run, cannot_finish
+from pc_core.sync.order import empty_list, pages_repeat
 from pc_core.sync.ports import HEAD
 from pc_core.sync.reading import Page
 from pc_core.sync.state import OrderVerdict, PendingHead, SyncState
@@ -33,7 +34,7 @@ def read_head(run: Run) -> bool:
         BudgetEnded: the place to go on is stored.
         OperatorNeeded: `walk_cannot_finish`: links keep dying before the walk is through.
     """
-    if not order.head_is_worth_asking(run.state, run.now()):
+    if not sweeping.head_is_worth_asking(run.state, run.now()):
         return _refute(run, why=None)
     try:
         first = run.first_page(order=order.NEWEST_CHANGE_FIRST)
@@ -57,7 +58,7 @@ def _set_watermark(run: Run, first: Page) -> bool:
     now = run.now()
     newest = order.newest_change(first.updated, first.served_at)
     state = replace(run.state, watermark_ticks=newest, order_checked_at=now)
-    if first.items and not order.first_sweep_is_to_come(state):
+    if first.items and not sweeping.first_sweep_is_to_come(state):
         run.open_sweep("order_unproven", state=state)
         return False
     run.save_state(replace(state, last_success_at=now))
@@ -98,7 +99,7 @@ class _HeadWalk:
             else:
                 self._read_down(self._first, self._stop_ticks)
         except BudgetEnded as ended:
-            if self._restarts >= order.RESTARTS_BEFORE_FAILURE:
+            if self._restarts >= sweeping.RESTARTS_BEFORE_FAILURE:
                 raise cannot_finish("what changed", self._restarts) from ended
             raise
         return self._end() if self._in_order else _refute(self._run, why="ignored")

@@ -13,8 +13,9 @@ import msgspec
 
 from pc_core.referral.admission import Admission
 from pc_core.referral.company_domain import domains_in
-from pc_core.referral.read import Malformed, Referral, restore_raw
+from pc_core.referral.referral import Malformed, Referral
 from pc_core.referral.row import Row, build_row
+from pc_core.referral.storable import restore_raw
 from pc_core.referral.tombstones import Tombstones
 from pc_core.sync.report import Counts
 

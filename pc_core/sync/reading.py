@@ -13,12 +13,13 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from pc_core.referral.read import Malformed, Referral, parse
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Malformed, Referral
 from pc_core.referral.row import Row
+from pc_core.referral.ticks import to_ticks
 from pc_core.sync.budget import Budget
 from pc_core.sync.plan import Rules, StoredRow, prepare_rows
 from pc_core.sync.ports import FetchedPage, PartnerCenter
-from pc_core.sync.state import to_ticks
 
 _HEAD_START_S = 0.01
 """How long reading a page waits for the request after it: two threads that read at the same time

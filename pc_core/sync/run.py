@@ -10,52 +10,39 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
-from uuid import uuid4
 
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
     LeaseLost,
-    NonsenseAnswer,
-    OperatorNeeded,
     PartnerCenterSyncError,
     SignInNeeded,
     SignInState,
-    TryLater,
 )
 from pc_core.identity.account import Account, SignInStatus
+from pc_core.identity.token import Tokens
 from pc_core.observe import events
 from pc_core.referral.tombstones import ErasureCount
-from pc_core.sync import order
+from pc_core.sync import sweeping
 from pc_core.sync.budget import Budget
-from pc_core.sync.context import Heartbeat, Run
+from pc_core.sync.context import Run
+from pc_core.sync.erase import erase
 from pc_core.sync.head import read_head
 from pc_core.sync.plan import Rules
-from pc_core.sync.ports import HEAD, Held, Lease, PartnerCenter, Store, Tokens
-from pc_core.sync.recompute import recompute_rows, replay_quarantine
-from pc_core.sync.report import Failure, FailureKind, Report, RunState
+from pc_core.sync.ports import HEAD, Held, Lease, PartnerCenter, Store
+from pc_core.sync.recompute import recompute_rows
+from pc_core.sync.replay import replay_quarantine
+from pc_core.sync.report import Failure, FailureKind, Report, Request, RunState
 from pc_core.sync.state import Fingerprint
 from pc_core.sync.sweep import read_sweep
-
-Trigger = Literal["timer", "timer-late", "http", "command"]
-Mode = Literal["incremental", "full", "replay"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a trigger asks for.
-
-    Attributes:
-        mode: `full` sweeps whether or not it is due; `replay` reads the quarantine again.
-        accept_missing: an operator accepts that rows are gone, however many.
-        invocation_id: the Functions host's id, for its log.
-    """
-
-    trigger: Trigger
-    mode: Mode = "incremental"
-    accept_missing: bool = False
-    invocation_id: str | None = None
+from pc_core.sync.under_lease import (
+    Heartbeat,
+    begun,
+    failure_kind,
+    failure_of,
+    not_run,
+    summary_fields,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +86,10 @@ class Sync:
         return bounded._run(request, budget)  # noqa: SLF001 - itself
 
     def _run(self, request: Request, budget: Budget) -> Report:
-        report = _begun(request, self.now())
+        report = begun(request, self.now())
         lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
         if isinstance(lease, Held):
-            return _not_run(
+            return not_run(
                 replace(report, task_id=lease.task_id), RunState.ALREADY_RUNNING, self.now()
             )
         with events.context(
@@ -142,9 +129,9 @@ class Sync:
             state = RunState.PARTIAL
             events.emit("partner_center_sync_budget_ended", reason=str(ended))
         except LeaseLost as lost:
-            state, failure = RunState.INTERRUPTED, _failure(FailureKind.TRY_LATER, lost)
+            state, failure = RunState.INTERRUPTED, failure_of(FailureKind.TRY_LATER, lost)
         except PartnerCenterSyncError as error:
-            state, failure = RunState.FAILED, _failure(_kind(error), error)
+            state, failure = RunState.FAILED, failure_of(failure_kind(error), error)
         except Exception as bug:  # noqa: BLE001 - the run row must not stay open; logged with traceback
             state = RunState.FAILED
             failure = Failure(
@@ -199,7 +186,7 @@ class Sync:
 
     def _read(self, run: Run, request: Request, account: Account) -> None:
         self._notice_changes(run, account)
-        run.grant_time(order.restarts(run.state))
+        run.grant_time(sweeping.restarts(run.state))
         if read_head(run):
             run.head_completed()
         recompute_rows(run)
@@ -285,7 +272,7 @@ class Sync:
         )
         if run.state.fingerprint == fingerprint:
             return
-        change = order.fingerprint_change(run.state.fingerprint, fingerprint)
+        change = sweeping.fingerprint_change(run.state.fingerprint, fingerprint)
         state = replace(
             run.state,
             fingerprint=fingerprint,
@@ -310,7 +297,7 @@ class Sync:
                 )
             )
             return
-        reason = order.sweep_reason(
+        reason = sweeping.sweep_reason(
             run.state,
             asked=request.mode == "full" or request.accept_missing,
             now=self.now(),
@@ -329,7 +316,7 @@ class Sync:
                 report = report.ended(
                     RunState.INTERRUPTED if isinstance(error, LeaseLost) else RunState.FAILED,
                     at=self.now(),
-                    failure=report.failure or _failure(_kind(error), error),
+                    failure=report.failure or failure_of(failure_kind(error), error),
                 )
         if report.failure is not None:
             events.emit(
@@ -339,92 +326,10 @@ class Sync:
                 kind=report.failure.kind,
                 message=report.failure.message,
             )
-        events.emit("partner_center_sync_summary", **_summary(report))
+        events.emit("partner_center_sync_summary", **summary_fields(report))
         return report
-
-
-def erase(
-    store: Store,
-    *,
-    referral_ids: Collection[str],
-    domain: str | None,
-    dry_run: bool,
-    lease_s: float,
-    holder: str,
-    now: Callable[[], datetime],
-) -> ErasureCount:
-    """Erase a customer while no run is under way; it shows in the run history.
-
-    It needs the database alone: nobody has to be signed in for it.
-
-    Raises:
-        TryLater: `already_running`: a run has the lease.
-    """
-    report = replace(_begun(Request(trigger="command"), now()), mode="erase")
-    lease = store.take_lease(report, holder=holder, ttl_s=lease_s)
-    if isinstance(lease, Held):
-        raise TryLater(
-            f"Run {lease.task_id} is under way. Nothing was erased; try again when it ended.",
-            code="already_running",
-        )
-    state = RunState.FAILED
-    try:
-        found = store.erase(lease, referral_ids=referral_ids, domain=domain, dry_run=dry_run)
-        state = RunState.COMPLETED
-    finally:
-        store.finish_run(lease, report.ended(state, at=now()))
-    events.emit("partner_center_erased", dry_run=dry_run, removed=found.to_json())
-    return found
 
 
 def feature_disabled(request: Request, now: datetime) -> Report:
     """The report of a run that the feature flag holds back; it needs no other setting."""
-    return _not_run(_begun(request, now), RunState.FEATURE_DISABLED, now)
-
-
-def _begun(request: Request, now: datetime) -> Report:
-    return Report(
-        task_id=str(uuid4()),
-        state=RunState.RUNNING,
-        trigger=request.trigger,
-        mode=request.mode,
-        started_at=now,
-        invocation_id=request.invocation_id,
-    )
-
-
-def _not_run(report: Report, state: RunState, now: datetime) -> Report:
-    report = report.ended(state, at=now)
-    events.emit("partner_center_sync_summary", **_summary(report))
-    return report
-
-
-_KINDS = {
-    SignInNeeded: FailureKind.SIGN_IN,
-    FixSetting: FailureKind.FIX_SETTING,
-    OperatorNeeded: FailureKind.OPERATOR,
-    NonsenseAnswer: FailureKind.NONSENSE,
-}
-"""The others are worth trying again."""
-
-
-def _kind(error: PartnerCenterSyncError) -> FailureKind:
-    return next(
-        (kind for family, kind in _KINDS.items() if isinstance(error, family)),
-        FailureKind.TRY_LATER,
-    )
-
-
-def _failure(kind: FailureKind, error: PartnerCenterSyncError) -> Failure:
-    return Failure(
-        kind=kind,
-        code=error.code,
-        message=str(error),
-        retry_after_s=error.retry_after_s if isinstance(error, TryLater) else None,
-    )
-
-
-def _summary(report: Report) -> dict[str, Any]:
-    plain = report.to_json()
-    error = plain.pop("error")
-    return {**plain, "error_code": error["code"] if error else None}
+    return not_run(begun(request, now), RunState.FEATURE_DISABLED, now)

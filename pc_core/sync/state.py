@@ -7,25 +7,12 @@ fraction digits, and two instants are compared with all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
-
-TICKS_PER_S = 10_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 OrderVerdict = Literal["proven", "unproven", "refuted"]
 SweepReason = Literal["first", "due", "asked", "settings_changed", "order_unproven", "clock"]
 SweepPhase = Literal["reading", "checking", "shrank"]
-
-
-def to_ticks(instant: datetime) -> int:
-    """An aware instant in ticks."""
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 10
-
-
-def from_ticks(ticks: int) -> datetime:
-    """Ticks as an aware UTC instant, cut to microseconds."""
-    return _EPOCH + timedelta(microseconds=ticks // 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from pc_core.errors import BudgetEnded, LinkRefused, OperatorNeeded, OrderRefused
 from pc_core.observe import events
-from pc_core.sync import order
-from pc_core.sync.context import Run, empty_list, pages_repeat
+from pc_core.sync import order, sweeping
+from pc_core.sync.context import Run
+from pc_core.sync.order import empty_list, pages_repeat
 from pc_core.sync.ports import SWEEP
 from pc_core.sync.reading import Page
 from pc_core.sync.state import Sweep, SyncState
@@ -151,22 +152,22 @@ def _settle_unseen(run: Run) -> None:
     """Ask by id for stored rows that the sweep has not met; only a 404 makes them missing."""
     while True:
         unseen = run.store.unseen(limit=_IDS_AT_A_TIME)
-        verdict = order.judge_missing(
+        verdict = sweeping.judge_missing(
             present=unseen.present,
             open_=unseen.open,
             gone=unseen.gone,
             accepted=_current(run).accepted,
         )
-        if verdict is order.Missing.MARK:
+        if verdict is sweeping.Missing.MARK:
             _complete(run)
             return
-        if verdict is order.Missing.SHRANK:
+        if verdict is sweeping.Missing.SHRANK:
             _wait_for_operator(run, unseen.open + unseen.gone, unseen.present)
         for referral_id in unseen.next_ids:
-            if not run.may_ask_by_id(order.BY_ID_PER_RUN):
+            if not run.may_ask_by_id(sweeping.BY_ID_PER_RUN):
                 raise BudgetEnded(
                     f"{unseen.open} unseen referrals remain to be asked for by id; a run asks "
-                    f"for at most {order.BY_ID_PER_RUN}, the next goes on."
+                    f"for at most {sweeping.BY_ID_PER_RUN}, the next goes on."
                 )
             page = run.ask_by_id(referral_id)
             if page is None:

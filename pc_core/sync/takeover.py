@@ -17,13 +17,15 @@ from uuid import uuid4
 from pc_core.errors import RowRefused, TryLater
 from pc_core.observe import events
 from pc_core.referral.admission import Admission
-from pc_core.referral.read import Malformed, Referral, parse, set_aside
+from pc_core.referral.read import parse, set_aside
+from pc_core.referral.referral import Malformed, Referral
 from pc_core.referral.row import build_row
-from pc_core.sync.context import Heartbeat
+from pc_core.referral.ticks import to_ticks
 from pc_core.sync.plan import Origin, PagePlan, Rules, make_plan
 from pc_core.sync.ports import Earlier, EarlierRow, Held, Lease, Store
 from pc_core.sync.report import Counts, Report, RunState
-from pc_core.sync.state import SyncState, to_ticks
+from pc_core.sync.state import SyncState
+from pc_core.sync.under_lease import Heartbeat
 
 ROWS_AT_A_TIME = 200
 

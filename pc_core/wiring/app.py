@@ -15,28 +15,38 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from pc_core import config
 from pc_core.errors import FixSetting
+from pc_core.identity.credential import identity_credential
 from pc_core.observe import calls, events
 from pc_core.sync.budget import Budget
-from pc_core.sync.run import Mode, Request, Sync, Trigger, erase, feature_disabled
+from pc_core.sync.erase import erase
+from pc_core.sync.report import Mode, Request, Trigger
+from pc_core.sync.run import Sync, feature_disabled
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.storage.blob import ContainerClient
 
-    from pc_core.health.alarms import Expected, Readiness, Ready
+    from pc_core.health.alarms import Expected
+    from pc_core.health.readiness import Readiness, Ready
     from pc_core.identity.account import Account
-    from pc_core.identity.entra import EntraConnection, EntraTokens
+    from pc_core.identity.entra import EntraConnection
     from pc_core.identity.key_vault import KeyVault
     from pc_core.identity.sign_in import SignIn
+    from pc_core.identity.token import TokenSource
     from pc_core.identity.token_cache import TokenCacheBlob
+    from pc_core.identity.tokens import EntraTokens
     from pc_core.observe.insights import Insights
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.referral.tombstones import ErasureCount
-    from pc_core.store import Database, PostgresStore, Reader
+    from pc_core.store.pool import Database
+    from pc_core.store.postgres import PostgresStore
+    from pc_core.store.reading.reader import Reader
     from pc_core.sync.plan import Rules
-    from pc_core.sync.ports import TokenSource
     from pc_core.sync.report import Report
     from pc_core.sync.takeover import Difference, Takeover
+
+_PROOF_S = 30.0
+"""How long the one API call that a new sign-in is tried with may take."""
 
 _LAST_WORDS_S = 60.0
 """What a timer run leaves of functionTimeout for its last request and its end."""
@@ -145,7 +155,8 @@ class App:
             source_url: libpq URL of the earlier database.
             tell: gets each row that differs.
         """
-        from pc_core.store import Database, EarlierTable
+        from pc_core.store.pool import Database
+        from pc_core.store.writing.earlier import EarlierTable
         from pc_core.sync.takeover import Import
 
         source = Database(source_url, max_size=1)
@@ -186,7 +197,7 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """How the sync stands, with instants as datetimes; no personal data."""
-        from pc_core.health.alarms import describe
+        from pc_core.health.status import describe
 
         return describe(self.reader.facts(), self._expected, _now())
 
@@ -216,7 +227,7 @@ class App:
     @_part
     def database_password(self) -> Any:
         """Where the database's password comes from when the URL has none."""
-        from pc_core.store import entra_password
+        from pc_core.store.pool import entra_password
 
         return entra_password(self.settings.identity_client_id)
 
@@ -225,21 +236,21 @@ class App:
     @_part
     def database(self) -> Database:
         """The connection pool."""
-        from pc_core.store import Database
+        from pc_core.store.pool import Database
 
         return Database(self.database_url(), password=self.database_password)
 
     @_part
     def store(self) -> PostgresStore:
         """The database, as a run sees it."""
-        from pc_core.store import PostgresStore
+        from pc_core.store.postgres import PostgresStore
 
         return PostgresStore(self.database)
 
     @_part
     def reader(self) -> Reader:
         """The database, as the page sees it."""
-        from pc_core.store import Reader
+        from pc_core.store.reading.reader import Reader
 
         return Reader(self.database)
 
@@ -255,22 +266,22 @@ class App:
     @_part
     def tokens(self) -> EntraTokens:
         """Silent sign-in."""
-        from pc_core.identity.entra import EntraTokens
+        from pc_core.identity.tokens import EntraTokens
 
         return EntraTokens(self._entra, self.token_cache, scope=self.settings.scope)
 
     @_part
     def sign_in(self) -> SignIn:
         """Signing in with a device code."""
-        from pc_core.identity.entra import EntraDeviceCodes
+        from pc_core.identity.device_codes import EntraDeviceCodes
+        from pc_core.identity.flows import FlowStore
         from pc_core.identity.sign_in import SignIn
-        from pc_core.identity.token_cache import FlowStore
 
         return SignIn(
             device_codes=EntraDeviceCodes(self._entra, scope=self.settings.scope),
             flows=FlowStore(lambda: self._container, self._keys),
             saved=self.tokens,
-            open_api=self._partner_center,
+            prove=self._prove,
             known_account=self._known_account,
             save_status=self.store.save_sign_in,
         )
@@ -309,7 +320,7 @@ class App:
 
     @_part
     def _readiness(self) -> Readiness:
-        from pc_core.health.alarms import Readiness
+        from pc_core.health.readiness import Readiness
 
         return Readiness(
             expected=self._expected,
@@ -335,7 +346,7 @@ class App:
 
     @_part
     def _rules_made_with(self) -> str:
-        from pc_core.referral.company_domain import list_versions
+        from pc_core.referral.domain_lists import list_versions
         from pc_core.referral.row import RULES_VERSION
 
         return _digest([str(RULES_VERSION), str(list_versions())], self.settings.own_domains)
@@ -355,6 +366,14 @@ class App:
             page_delay_s=settings.page_delay.total_seconds(),
         )
 
+    def _prove(self, tokens: TokenSource) -> None:
+        """Read one referral, to show that these tokens may."""
+        api = self._partner_center(tokens)
+        try:
+            api.first_page(order=None, top=1, budget=Budget(_PROOF_S))
+        finally:
+            api.close()
+
     @_part
     def _entra(self) -> EntraConnection:
         from pc_core.identity.entra import EntraConnection
@@ -371,7 +390,7 @@ class App:
 
     @_part
     def _container(self) -> ContainerClient:
-        from pc_core.identity.token_cache import connect_container
+        from pc_core.identity.blobs import connect_container
 
         settings = self.settings
         connection = settings.storage_connection
@@ -415,14 +434,16 @@ class App:
 
     @_part
     def _credential(self) -> TokenCredential:
-        return _identity(self.settings.identity_client_id)
+        return identity_credential(self.settings.identity_client_id)
 
     @_part
     def _storage_credential(self) -> TokenCredential:
-        return _identity(self.settings.storage_client_id or self.settings.identity_client_id)
+        return identity_credential(
+            self.settings.storage_client_id or self.settings.identity_client_id
+        )
 
     def _keys(self, *, again: bool) -> Sequence[str]:
-        from pc_core.identity.token_cache import read_keys
+        from pc_core.identity.blobs import read_keys
 
         if self._key_vault is not None:
             return read_keys(self._key_vault.read("token-cache-key", again=again))
@@ -442,15 +463,6 @@ def _digest(*parts: Iterable[str] | None) -> str:
     """A short name for a combination of settings, the same in every process."""
     plain = ["*" if part is None else sorted(word.lower() for word in part) for part in parts]
     return sha256(repr(plain).encode()).hexdigest()[:16]
-
-
-def _identity(client_id: str | None) -> TokenCredential:
-    """The app's managed identity; on a developer's machine, whoever is signed in there."""
-    from azure.identity import DefaultAzureCredential
-
-    if client_id is None:
-        return DefaultAzureCredential()
-    return DefaultAzureCredential(managed_identity_client_id=client_id)
 
 
 def _missing(*names: str) -> FixSetting:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dev.services.postgres import Postgres
 from dev.simulator import Simulator
-from pc_core.referral.read import Malformed, Referral
+from pc_core.referral.referral import Malformed, Referral
 from pc_core.sync.ports import EarlierRow
 from pc_core.sync.takeover import _understand
 from pc_core.wiring.app import App

@@ -8,8 +8,11 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from dev.simulator import Simulator
-from pc_core.identity.entra import EntraConnection, EntraDeviceCodes, EntraTokens
-from pc_core.identity.token_cache import TokenCacheBlob, connect_container, new_key
+from pc_core.identity.blobs import connect_container, new_key
+from pc_core.identity.device_codes import EntraDeviceCodes
+from pc_core.identity.entra import EntraConnection
+from pc_core.identity.token_cache import TokenCacheBlob
+from pc_core.identity.tokens import EntraTokens
 from tests.identity.world import BLOB, SCOPE, FixedKeys
 
 

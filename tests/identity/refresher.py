@@ -9,8 +9,10 @@ import sys
 from hashlib import sha256
 
 from pc_core.errors import PartnerCenterSyncError
-from pc_core.identity.entra import EntraConnection, EntraTokens
-from pc_core.identity.token_cache import TokenCacheBlob, connect_container
+from pc_core.identity.blobs import connect_container
+from pc_core.identity.entra import EntraConnection
+from pc_core.identity.token_cache import TokenCacheBlob
+from pc_core.identity.tokens import EntraTokens
 from tests.identity.world import BLOB, SCOPE, FixedKeys
 
 

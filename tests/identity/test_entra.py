@@ -12,8 +12,11 @@ from azure.storage.blob import ContainerClient
 
 from dev.simulator import ADA, BORA, OUTSIDER, TOKEN_ERRORS, Fault, Simulator
 from pc_core.errors import FixSetting, SignInNeeded, SignInState, TryLater
-from pc_core.identity.entra import EntraConnection, EntraDeviceCodes, EntraTokens, sign_in_state
+from pc_core.identity.device_codes import EntraDeviceCodes
+from pc_core.identity.entra import EntraConnection
+from pc_core.identity.refusals import sign_in_state
 from pc_core.identity.token_cache import TokenCacheBlob
+from pc_core.identity.tokens import EntraTokens
 from tests.identity.world import BLOB, SCOPE, obtain, sign_in
 
 OtherApps = Callable[[], EntraTokens]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from dev.simulator import Simulator
-from pc_core.identity.entra import EntraDeviceCodes, EntraTokens
+from pc_core.identity.device_codes import EntraDeviceCodes
+from pc_core.identity.tokens import EntraTokens
 from tests.identity.world import FixedKeys, sign_in
 
 ROUNDS = 50

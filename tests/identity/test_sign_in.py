@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from azure.storage.blob import ContainerClient
 from dev.simulator import ADA, BORA, OUTSIDER, Fault, Simulator
 from pc_core.errors import SignInNeeded, SignInState, TryLater
 from pc_core.identity.account import Account, SignInStatus
-from pc_core.identity.entra import EntraConnection, EntraDeviceCodes, EntraTokens
+from pc_core.identity.device_codes import EntraDeviceCodes
+from pc_core.identity.entra import EntraConnection
+from pc_core.identity.flows import FlowStore
 from pc_core.identity.sign_in import PendingSignIn, SignIn
-from pc_core.identity.token_cache import FlowStore, TokenCacheBlob
+from pc_core.identity.token import TokenSource
+from pc_core.identity.token_cache import TokenCacheBlob
+from pc_core.identity.tokens import EntraTokens
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
-from pc_core.sync.ports import TokenSource
+from pc_core.sync.budget import Budget
 from tests.identity.world import BLOB, SCOPE, FixedKeys
 
 
@@ -46,20 +51,18 @@ def open_page(
     keys: FixedKeys,
     blob: TokenCacheBlob,
     clock: list[datetime],
-) -> Iterator[Callable[..., Page]]:
+) -> Callable[..., Page]:
     """Makes instances that share storage and nothing else."""
-    clients: list[PartnerCenterClient] = []
 
-    def open_api(tokens: TokenSource) -> PartnerCenterClient:
-        clients.append(
-            PartnerCenterClient(
-                simulator.base_url,
-                tokens,
-                verify=str(simulator.ca_path),
-                retry=RetryPolicy(attempts=1),
-            )
+    def prove(tokens: TokenSource) -> None:
+        client = PartnerCenterClient(
+            simulator.base_url,
+            tokens,
+            verify=str(simulator.ca_path),
+            retry=RetryPolicy(attempts=1),
         )
-        return clients[-1]
+        with closing(client):
+            client.first_page(order=None, top=1, budget=Budget(30.0))
 
     def page(known_account: Account | None = None, saved_blob: TokenCacheBlob = blob) -> Page:
         statuses: list[SignInStatus] = []
@@ -68,16 +71,14 @@ def open_page(
             device_codes=EntraDeviceCodes(connection, scope=SCOPE),
             flows=FlowStore(lambda: container, keys),
             saved=EntraTokens(connection, saved_blob, scope=SCOPE),
-            open_api=open_api,
+            prove=prove,
             known_account=lambda: known_account,
             save_status=statuses.append,
             now=lambda: clock[0],
         )
         return Page(sign_in, clock, statuses)
 
-    yield page
-    for client in clients:
-        client.close()
+    return page
 
 
 @pytest.fixture

@@ -10,13 +10,9 @@ from azure.storage.blob import ContainerClient
 from cryptography.fernet import Fernet
 
 from pc_core.errors import FixSetting, SignInNeeded, SignInState, TryLater
-from pc_core.identity.token_cache import (
-    FlowStore,
-    TokenCacheBlob,
-    connect_container,
-    new_key,
-    read_keys,
-)
+from pc_core.identity.blobs import connect_container, new_key, read_keys
+from pc_core.identity.flows import FlowStore
+from pc_core.identity.token_cache import TokenCacheBlob
 from tests.identity.world import BLOB, FixedKeys
 
 FLOW = "flow-0123456789abcdef"

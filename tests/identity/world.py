@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from dev.simulator import Account, Simulator
-from pc_core.identity.entra import EntraDeviceCodes, EntraTokens, NewTokens
+from pc_core.identity.device_codes import EntraDeviceCodes
+from pc_core.identity.tokens import EntraTokens, NewTokens
 
 SCOPE = "https://api.partner.microsoft.com/.default"
 BLOB = "token-cache"

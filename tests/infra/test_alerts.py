@@ -13,8 +13,8 @@ import pytest
 from dev.simulator.faults import Fault
 from pc_core.config import Settings
 from pc_core.errors import FixSetting, SignInNeeded, SignInState
+from pc_core.identity.token import Token
 from pc_core.observe import events
-from pc_core.sync.ports import Token
 from pc_core.web.routes.sync import RunFailed, run_on_schedule
 from pc_core.wiring.app import App
 from tests.infra import kusto

@@ -24,10 +24,11 @@ from pc_core.errors import (
     TryLater,
 )
 from pc_core.identity.account import Account
+from pc_core.identity.token import Token
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.sync.budget import Budget
-from pc_core.sync.ports import FetchedPage, Token
+from pc_core.sync.ports import FetchedPage
 
 ACCOUNT = Account(account_id="a.t", username="ada@example.com", tenant_id="t")
 NEWEST_FIRST = "updatedDateTime desc"

@@ -12,8 +12,8 @@ from psycopg import sql
 
 from dev.simulator.world import World
 from pc_core.errors import TryLater
-from pc_core.store import Reader
-from pc_core.sync.run import Mode
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.report import Mode
 from pc_core.web.routes.referrals import CSV_COLUMNS
 from pc_core.web.routes.table_csv import table
 from tests.promise.trials import Trial, assert_counts_agree

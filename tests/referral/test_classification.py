@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pc_core.referral.classification import Classification, classify
-from pc_core.referral.read import Referral, parse
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Referral
 
 TYPES = ("Independent", "Shared")
 QUALIFICATIONS = ("None", "Direct", "MarketingQualified", "SalesQualified")

@@ -9,16 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from publicsuffixlist import PublicSuffixList
 
-from pc_core.referral import company_domain
-from pc_core.referral.company_domain import (
-    CompanyDomain,
-    domains_in,
-    find_company_domain,
-    list_versions,
-    normalise_host,
-    readable_domain,
-    registrable_domain,
-)
+from pc_core.referral import suffixes
+from pc_core.referral.company_domain import CompanyDomain, domains_in, find_company_domain
+from pc_core.referral.domain_lists import list_versions
+from pc_core.referral.hosts import normalise_host, readable_domain
+from pc_core.referral.suffixes import registrable_domain
 
 OWN = frozenset({"tailspin.com.tr", "mail.wingtip.example"})
 
@@ -409,12 +404,12 @@ def test_the_suffixes_are_those_that_the_package_makes_of_its_list() -> None:
 
     for host in (below + rule for rule in rules for below in ("", "a.", "b.a.", "c.b.a.")):
         tld = host.rpartition(".")[2]
-        assert company_domain.registrable_domain(host) == whole.privatesuffix(host)
-        assert company_domain._registry_suffixes(tld).privatesuffix(host) == (
+        assert suffixes.registrable_domain(host) == whole.privatesuffix(host)
+        assert suffixes._registry_suffixes(tld).privatesuffix(host) == (
             registries.privatesuffix(host)
         )
 
 
 def test_a_top_level_domain_that_the_list_lacks_counts_as_a_suffix() -> None:
-    assert company_domain.registrable_domain("www.acme.unlisted") == "acme.unlisted"
-    assert company_domain.registrable_domain("www.acme.xn--ls8h") == "acme.xn--ls8h"
+    assert suffixes.registrable_domain("www.acme.unlisted") == "acme.unlisted"
+    assert suffixes.registrable_domain("www.acme.xn--ls8h") == "acme.xn--ls8h"

@@ -13,15 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pc_core.errors import NonsenseAnswer
-from pc_core.referral.read import (
-    MAX_DEPTH,
-    MAX_ITEM_BYTES,
-    Malformed,
-    Referral,
-    parse,
-    parse_page,
-    restore_raw,
-)
+from pc_core.partner_center.answers import parse_page
+from pc_core.referral.read import parse
+from pc_core.referral.referral import MAX_DEPTH, MAX_ITEM_BYTES, Malformed, Referral
+from pc_core.referral.storable import restore_raw
 
 GUID = "3d5c9f10-7a4e-4b7b-8c55-1e2d3c4b5a60"
 

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pc_core.referral.read import Referral, parse
-from pc_core.referral.row import COLUMNS, RULES_VERSION, Row, build_row, fold, split_words
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Referral
+from pc_core.referral.row import COLUMNS, RULES_VERSION, Row, build_row
+from pc_core.referral.words import fold, split_words
 
 OWN = frozenset({"wingtip.example"})
 WIRE: dict[str, Any] = {

@@ -4,7 +4,9 @@ from typing import Any
 
 import psycopg
 
-from pc_core.store import Database, PostgresStore, Reader
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
 from pc_core.sync.plan import PagePlan
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 

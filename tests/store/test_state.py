@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pc_core.errors import SignInState
 from pc_core.identity.account import Account, SignInStatus
 from pc_core.referral.tombstones import tombstone
-from pc_core.store import PostgresStore
+from pc_core.store.postgres import PostgresStore
 from pc_core.sync.state import Fingerprint, PendingHead, Sweep, SyncState
 from tests.store.samples import NOW, Saver, report
 

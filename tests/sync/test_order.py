@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pc_core.sync import order
-from pc_core.sync.state import (
-    Fingerprint,
-    PendingHead,
-    Sweep,
-    SweepReason,
-    SyncState,
-    from_ticks,
-    to_ticks,
-)
+from pc_core.referral.ticks import from_ticks, to_ticks
+from pc_core.sync import order, sweeping
+from pc_core.sync.state import Fingerprint, PendingHead, Sweep, SweepReason, SyncState
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 OVERLAP = timedelta(minutes=15)
@@ -253,19 +246,19 @@ def test_empty_pages_may_come_but_not_for_ever() -> None:
 def test_a_sweep_is_due_first_daily_and_when_asked(
     state: SyncState, asked: bool, reason: str | None
 ) -> None:
-    assert order.sweep_reason(state, asked=asked, now=NOW, every=DAY) == reason
+    assert sweeping.sweep_reason(state, asked=asked, now=NOW, every=DAY) == reason
 
 
 def test_a_refuted_order_is_asked_again_after_a_day() -> None:
     refuted = SyncState(order_verdict="refuted", order_checked_at=NOW)
 
-    assert not order.head_is_worth_asking(refuted, NOW + timedelta(hours=23))
-    assert order.head_is_worth_asking(refuted, NOW + DAY)
-    assert order.head_is_worth_asking(replace(refuted, order_verdict="unproven"), NOW)
+    assert not sweeping.head_is_worth_asking(refuted, NOW + timedelta(hours=23))
+    assert sweeping.head_is_worth_asking(refuted, NOW + DAY)
+    assert sweeping.head_is_worth_asking(replace(refuted, order_verdict="unproven"), NOW)
 
 
-def _open(state: SyncState, reason: SweepReason) -> order.Opened:
-    return order.open_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
+def _open(state: SyncState, reason: SweepReason) -> sweeping.Opened:
+    return sweeping.open_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
 
 
 @pytest.mark.parametrize(
@@ -325,38 +318,41 @@ def test_changed_filters_ask_for_a_sweep_and_changed_rules_for_recomputing() -> 
     before = Fingerprint(filters="f", rules="r", account="a")
 
     def change(now: Fingerprint) -> tuple[bool, bool]:
-        found = order.fingerprint_change(before, now)
+        found = sweeping.fingerprint_change(before, now)
         return found.sweep, found.recompute
 
     assert change(before) == (False, False)
     assert change(replace(before, filters="F")) == (True, False)
     assert change(replace(before, account="A")) == (True, False)
     assert change(replace(before, rules="R")) == (False, True)
-    assert order.fingerprint_change(None, before) == order.Change(sweep=False, recompute=False)
+    assert sweeping.fingerprint_change(None, before) == sweeping.Change(
+        sweep=False, recompute=False
+    )
 
 
 @pytest.mark.parametrize(
     ("present", "open_", "gone", "accepted", "verdict"),
     [
-        (500, 0, 0, False, order.Missing.MARK),
-        (500, 0, 3, False, order.Missing.MARK),
-        (500, 2, 1, False, order.Missing.CHECK),
-        (500, 200, 0, False, order.Missing.CHECK),
-        (500, 200, 1, False, order.Missing.SHRANK),
-        (500, 200, 1, True, order.Missing.CHECK),
-        (500, 0, 51, False, order.Missing.SHRANK),
-        (500, 0, 50, False, order.Missing.MARK),
-        (500, 0, 51, True, order.Missing.MARK),
-        (20, 0, 10, False, order.Missing.MARK),
-        (20, 0, 11, False, order.Missing.SHRANK),
-        (5, 0, 5, False, order.Missing.MARK),
+        (500, 0, 0, False, sweeping.Missing.MARK),
+        (500, 0, 3, False, sweeping.Missing.MARK),
+        (500, 2, 1, False, sweeping.Missing.CHECK),
+        (500, 200, 0, False, sweeping.Missing.CHECK),
+        (500, 200, 1, False, sweeping.Missing.SHRANK),
+        (500, 200, 1, True, sweeping.Missing.CHECK),
+        (500, 0, 51, False, sweeping.Missing.SHRANK),
+        (500, 0, 50, False, sweeping.Missing.MARK),
+        (500, 0, 51, True, sweeping.Missing.MARK),
+        (20, 0, 10, False, sweeping.Missing.MARK),
+        (20, 0, 11, False, sweeping.Missing.SHRANK),
+        (5, 0, 5, False, sweeping.Missing.MARK),
     ],
 )
 def test_many_rows_gone_wait_for_an_operator(
-    present: int, open_: int, gone: int, accepted: bool, verdict: order.Missing
+    present: int, open_: int, gone: int, accepted: bool, verdict: sweeping.Missing
 ) -> None:
     assert (
-        order.judge_missing(present=present, open_=open_, gone=gone, accepted=accepted) is verdict
+        sweeping.judge_missing(present=present, open_=open_, gone=gone, accepted=accepted)
+        is verdict
     )
 
 
@@ -364,9 +360,9 @@ def test_restarts_of_either_walk_count() -> None:
     head = PendingHead(stop_ticks=0, newest_ticks=1, next_link=None, restarts=2)
     sweep = Sweep(task_id="t", started_at=NOW, reason="due", restarts=1)
 
-    assert order.restarts(SyncState()) == 0
-    assert order.restarts(SyncState(sweep=sweep)) == 1
-    assert order.restarts(SyncState(head=head, sweep=sweep)) == 2
+    assert sweeping.restarts(SyncState()) == 0
+    assert sweeping.restarts(SyncState(sweep=sweep)) == 1
+    assert sweeping.restarts(SyncState(head=head, sweep=sweep)) == 2
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001

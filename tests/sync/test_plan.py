@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pc_core.referral.admission import Admission
-from pc_core.referral.read import Malformed, Referral, parse
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Malformed, Referral
+from pc_core.referral.ticks import to_ticks
 from pc_core.referral.tombstones import Tombstones, tombstone
 from pc_core.sync.plan import Origin, PagePlan, Rules, StoredRow, make_plan, prepare_rows
-from pc_core.sync.state import to_ticks
 
 DEFAULT = Admission(
     directions=frozenset({"incoming"}),

@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from pc_core.config import Settings
-from pc_core.health.alarms import Expected, Ready, describe
+from pc_core.health.alarms import Expected
 from pc_core.health.facts import Facts, Schema
+from pc_core.health.readiness import Ready
+from pc_core.health.status import describe
 from pc_core.identity.sign_in import PendingSignIn, SignInProgress
-from pc_core.store import (
+from pc_core.reading import (
     Change,
     Company,
     CompanyFilter,

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from pc_core.errors import FixSetting, SignInState, TryLater
-from pc_core.health.alarms import KEPT_S, Expected, Readiness, alarms, describe, is_late, level_of
+from pc_core.health.alarms import Expected, alarms, is_late, level_of
 from pc_core.health.facts import Facts, Schema
+from pc_core.health.readiness import KEPT_S, Readiness
+from pc_core.health.status import describe
 from pc_core.identity.account import SignInStatus
 from pc_core.sync.report import Failure, FailureKind, RunState
 from pc_core.sync.state import SyncState

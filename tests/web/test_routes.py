@@ -8,7 +8,7 @@ import pytest
 
 from pc_core.errors import FixSetting, TryLater
 from pc_core.identity.sign_in import SignInProgress
-from pc_core.store import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
+from pc_core.reading import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
 from pc_core.sync.report import Failure, FailureKind, RunState
 from pc_core.web.routes import companies, quarantine, referrals, runs, sign_in, sync
 from pc_core.web.routes.deal_details import deal_details

@@ -7,25 +7,21 @@ of a page alone are looked up in partner_center_companies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pc_core.referral.row import fold, split_words
+from pc_core.reading import Company, CompanyFilter, CompanyPage, CompanySort, CompanySortKey
+from pc_core.referral.words import fold, split_words
 from pc_core.store.batch import reading
 from pc_core.store.pool import Database
 from pc_core.store.reading.cursors import read_cursor, write_cursor
-from pc_core.store.reading.listing import COUNTED_UP_TO, OPEN, Order, search_values
+from pc_core.store.reading.listing import COUNTED_UP_TO, OPEN, search_values
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-CompanySortKey = Literal["updated", "company"]
-
-COMPANY_SORT_KEYS: Final[tuple[CompanySortKey, ...]] = get_args(CompanySortKey)
 
 _SORT_COLUMNS: Final[dict[CompanySortKey, tuple[bytes, bytes]]] = {
     "updated": (b"pc_updated_at", b"timestamptz"),
@@ -42,66 +38,8 @@ _REFERRALS: Final = b"partner_center_referrals n"
 _MATCHES: Final = b"n.search_words @@ %(q)s::tsquery"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanySort:
-    """How companies are ordered; those without a value come last.
-
-    Attributes:
-        key: updated: when its newest referral changed; company: that referral's company name.
-    """
-
-    key: CompanySortKey = "updated"
-    order: Order = "desc"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyFilter:
-    """Which companies are shown; everything given must hold.
-
-    Attributes:
-        q: words that must all stand in its newest referral, as in `ReferralFilter`.
-        several: only those with more than one referral.
-        has_open: only those with an open referral.
-    """
-
-    q: str | None = None
-    several: bool = False
-    has_open: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Company:
-    """A row of partner_center_companies: a customer domain and its referrals."""
-
-    domain: str
-    company_name: str | None
-    referral_count: int
-    co_sell_count: int
-    marketplace_count: int
-    solution_provider_count: int
-    other_count: int
-    open_count: int
-    open_value: Mapping[str, Any]
-    newest_updated_at: datetime | None
-    first_seen_at: datetime
-
-
 COMPANY_COLUMNS: Final = tuple(Company.__dataclass_fields__)
 _COMPANY: Final = b", ".join(b"c." + name.encode() for name in COMPANY_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyPage:
-    """A part of the companies.
-
-    Attributes:
-        next_cursor: where to go on, bound to filter and sort; None: this was the end.
-        total: how many there are; None: too many referrals match to count their companies.
-    """
-
-    companies: list[Company]
-    next_cursor: str | None
-    total: int | None
 
 
 class _Place(msgspec.Struct, kw_only=True, array_like=True):

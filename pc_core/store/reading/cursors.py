@@ -9,15 +9,7 @@ from typing import Any
 
 import msgspec
 
-
-class ForeignCursor(ValueError):
-    """The cursor belongs to another filter or sort, or is none at all: begin without one."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "does not belong to this listing (its filter or sort has changed, or it was cut "
-            "off); begin again without it"
-        )
+from pc_core.reading import ForeignCursor
 
 
 def write_cursor(listing: object, place: Any) -> str:

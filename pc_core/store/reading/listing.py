@@ -9,14 +9,14 @@ planner guessing right.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pc_core.referral.row import fold, split_words
+from pc_core.reading import Attention, ReferralFilter, ReferralPage, ReferralSummary, Sort, SortKey
+from pc_core.referral.words import fold, split_words
 from pc_core.store.batch import reading
 from pc_core.store.pool import Database
 from pc_core.store.reading.cursors import read_cursor, write_cursor
@@ -34,14 +34,6 @@ such counts with every visit."""
 _MIN_BEGINNING: Final = 2
 """Shortest beginning of a word that is searched for; one letter would find half of everything."""
 
-SortKey = Literal["updated", "created", "expires", "company", "deal_value", "synced"]
-Order = Literal["asc", "desc"]
-Missing = Literal["any", "no", "only"]
-Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
-"""What needs a person: see `ReferralFilter.attention`."""
-
-SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
-ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
 
 OPEN: Final = b"r.status IN ('New', 'Active') AND r.missing_since IS NULL"
 _EXPIRES: Final = (
@@ -74,127 +66,8 @@ _SORT_COLUMNS: Final[dict[SortKey, tuple[bytes, bytes]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sort:
-    """How a listing is ordered: rows without a value come last, the id decides between equals."""
-
-    key: SortKey = "updated"
-    order: Order = "desc"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralFilter:
-    """What a listing shows; everything given must hold, and one of several values.
-
-    Attributes:
-        type: values of referral_type; `none` stands for none.
-        status, substatus, direction: Partner Center's values, in any case.
-        domain: registrable domains, lower-case ASCII.
-        country: as stored, in any case.
-        q: words that must all stand in the names, domain, city or ids; of the last one its
-            beginning is enough, from two letters on. Case, accents and the Turkish i's do not
-            matter. Without any letter or digit it finds nothing.
-        updated_since: changed in Partner Center then or later.
-        expiring_within_days: unanswered, and expires within so many days.
-        domain_missing: only those without a domain.
-        missing: whether those that Partner Center no longer knows are shown.
-        attention: what needs a person. expiring: unanswered, and expires within 3 days; new: open,
-            and first seen since `seen_since`; no_domain: open without one; incomplete: an open
-            co-sell deal without value, currency, closing date, company or country; won_early: a
-            co-sell deal won within 72 hours of its creation, in the last 30 days.
-        seen_since: for `new`; a day ago if not given.
-    """
-
-    type: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    substatus: tuple[str, ...] = ()
-    direction: tuple[str, ...] = ()
-    domain: tuple[str, ...] = ()
-    country: tuple[str, ...] = ()
-    q: str | None = None
-    updated_since: datetime | None = None
-    expiring_within_days: int | None = None
-    domain_missing: bool = False
-    missing: Missing = "any"
-    attention: Attention | None = None
-    seen_since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralSummary:
-    """A referral as a list shows it; the columns of partner_center_referrals, no people."""
-
-    referral_id: str
-    engagement_id: str | None
-    external_reference_id: str | None
-    name: str | None
-    category: str | None
-    referral_type: str | None
-    classification_rule: str | None
-    type: str | None
-    qualification: str | None
-    direction: str | None
-    status: str | None
-    substatus: str | None
-    status_reason: str | None
-    registration_status: str | None
-    sales_stage: str | None
-    company_name: str | None
-    domain: str | None
-    domain_source: str | None
-    raw_domain: str | None
-    customer_country: str | None
-    customer_city: str | None
-    customer_size: str | None
-    deal_value: Decimal | None
-    currency: str | None
-    closing_at: datetime | None
-    expires_at: datetime | None
-    accepted_at: datetime | None
-    closed_at: datetime | None
-    pc_created_at: datetime | None
-    pc_updated_at: datetime | None
-    synced_at: datetime
-    first_seen_at: datetime
-    missing_since: datetime | None
-    organization_id: str | None
-    etag: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes and the deal value as a number."""
-        plain = asdict(self)
-        plain["deal_value"] = to_number(self.deal_value)
-        return plain
-
-
 SUMMARY_COLUMNS: Final = tuple(field.name for field in fields(ReferralSummary))
 _SUMMARY: Final = b", ".join(b"r." + name.encode() for name in SUMMARY_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralPage:
-    """A part of a listing.
-
-    Attributes:
-        next_cursor: where to go on, bound to filter and sort; None: this was the end.
-        total: how many match, as counted for the first page; at most `COUNTED_UP_TO`,
-            or `ATTENTION_COUNTED_UP_TO` where the filter names an attention.
-        total_is_exact: False: there are more than `total`.
-    """
-
-    rows: list[ReferralSummary]
-    next_cursor: str | None
-    total: int
-    total_is_exact: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        return {
-            "referrals": [row.to_json() for row in self.rows],
-            "next_cursor": self.next_cursor,
-            "total": self.total,
-            "total_is_exact": self.total_is_exact,
-        }
 
 
 class _Place(msgspec.Struct, kw_only=True, array_like=True):
@@ -209,13 +82,6 @@ class _Place(msgspec.Struct, kw_only=True, array_like=True):
 
 # As in referral.py: completed here, where there is only one thread.
 msgspec.json.Decoder(_Place)
-
-
-def to_number(value: Decimal | None) -> int | float | None:
-    """An amount as a JSON number; its exact digits are in the database."""
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def list_referrals(

@@ -5,19 +5,36 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pc_core.health.facts import Facts, Schema
+from pc_core.reading import (
+    MAX_CHANGES,
+    Change,
+    Company,
+    CompanyFilter,
+    CompanyPage,
+    CompanySort,
+    QuarantineItem,
+    QuarantinePage,
+    QuarantineState,
+    ReferralDetail,
+    ReferralFilter,
+    ReferralPage,
+    ReferralSummary,
+    RunPage,
+    Sort,
+    Statistics,
+    Week,
+)
 from pc_core.store import migrate
 from pc_core.store.batch import reading
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 from pc_core.store.reading import companies, listing
-from pc_core.store.reading.companies import Company, CompanyFilter, CompanyPage, CompanySort
 from pc_core.store.reading.cursors import read_cursor, write_cursor
-from pc_core.store.reading.listing import ReferralFilter, ReferralPage, ReferralSummary, Sort
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import state
 from pc_core.store.writing.runs import mark_interrupted, read_report
@@ -28,115 +45,11 @@ if TYPE_CHECKING:
 
 _SQL = load_statements("reading")
 
-MAX_CHANGES = 500
-"""Newest changes that a referral is shown with."""
-
 WEEKS = 13
 """How many weeks the statistics go back: a quarter."""
 
 MAX_COUNTRIES = 60
 """Countries that the statistics name, those with most referrals."""
-
-QuarantineState = Literal["open", "replayed", "superseded", "closed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One field's change: a column of partner_center_referrals, or `raw_data` for the rest."""
-
-    change_id: int
-    task_id: str
-    changed_at: datetime
-    field: str
-    before: Any
-    after: Any
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralDetail:
-    """A referral with its people and history, newest change first.
-
-    Attributes:
-        raw_data: the whole referral as Partner Center sent it.
-    """
-
-    summary: ReferralSummary
-    contacts: list[Any]
-    team: list[Any]
-    changes: list[Change]
-    raw_data: dict[str, Any]
-
-    def to_json(self, *, include_raw: bool = False) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        plain = self.summary.to_json() | {
-            "contacts": self.contacts,
-            "team": self.team,
-            "changes": [change.to_json() for change in self.changes],
-        }
-        return plain | {"raw_data": self.raw_data} if include_raw else plain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPage:
-    """Runs, newest first."""
-
-    runs: list[Report]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantineItem:
-    """An entry of the quarantine.
-
-    Attributes:
-        raw_text: what was sent, escaped where a text column could not hold it.
-    """
-
-    entry_id: int
-    referral_id: str | None
-    reason: str
-    field: str | None
-    detail: str
-    state: str
-    task_id: str
-    first_seen_at: datetime
-    settled_at: datetime | None
-    raw_text: str
-
-    def to_json(self, *, include_raw: bool = False) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        plain = asdict(self)
-        if not include_raw:
-            del plain["raw_text"]
-        return plain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantinePage:
-    """Entries, newest first."""
-
-    entries: list[QuarantineItem]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Week:
-    """Referrals that Partner Center created in one week, by type; the empty name is for none."""
-
-    begins_on: date
-    by_type: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """How many referrals there are: by week of creation, oldest first, and by country."""
-
-    weeks: list[Week]
-    by_country: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

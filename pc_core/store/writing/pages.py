@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import msgspec
 
 from pc_core.errors import RowRefused
-from pc_core.referral.read import Malformed
+from pc_core.referral.referral import Malformed
 from pc_core.referral.row import COLUMNS, Row
 from pc_core.store.batch import Batch
 from pc_core.store.faults import is_data_error

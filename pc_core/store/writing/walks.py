@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from pc_core.referral.ticks import from_ticks
 from pc_core.store.batch import Batch, reading
 from pc_core.store.pool import Database
 from pc_core.store.statements import load_statements
@@ -15,7 +16,7 @@ from pc_core.store.writing import lease as leases
 from pc_core.store.writing import runs, state
 from pc_core.sync.ports import Lease, Unseen, Walk
 from pc_core.sync.report import Counts, Report
-from pc_core.sync.state import SyncState, from_ticks
+from pc_core.sync.state import SyncState
 
 _SQL = load_statements("seen")
 

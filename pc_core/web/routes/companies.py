@@ -10,9 +10,7 @@ from pc_core.web.exchange import Answer, Route, Visit
 from pc_core.web.query import BadParameter, Query, own_cursor
 
 if TYPE_CHECKING:
-    from pc_core.store import Company, CompanySort
-    from pc_core.store.reading.companies import CompanySortKey
-    from pc_core.store.reading.listing import Order
+    from pc_core.reading import Company, CompanySort, CompanySortKey, Order
 
 LIMIT = 50
 MOST = 200
@@ -22,7 +20,7 @@ _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
 
 
 def _list(visit: Visit) -> Answer:
-    from pc_core.store import CompanyFilter
+    from pc_core.reading import CompanyFilter
 
     query = Query(visit.request.query)
     limit = query.number("limit", low=1, high=MOST) or LIMIT
@@ -44,7 +42,7 @@ def _list(visit: Visit) -> Answer:
 
 
 def _sort(query: Query) -> CompanySort:
-    from pc_core.store import CompanySort
+    from pc_core.reading import CompanySort
 
     wished = query.text("sort") or "updated:desc"
     key, _, order = wished.partition(":")
@@ -55,7 +53,7 @@ def _sort(query: Query) -> CompanySort:
 
 
 def _shown(company: Company) -> dict[str, Any]:
-    from pc_core.referral.company_domain import readable_domain
+    from pc_core.referral.hosts import readable_domain
 
     return {
         **{name: getattr(company, name) for name in type(company).__dataclass_fields__},

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from pc_core import __version__, feature_flag
+import os
+from collections.abc import Mapping
+
+from pc_core import __version__
 from pc_core.errors import FixSetting
 from pc_core.observe import events
 from pc_core.web import describe, respond
 from pc_core.web.access import Role
 from pc_core.web.exchange import Answer, Route, Visit
 
+FLAG = "HUNTER_PARTNER_CENTER_ENABLED"
+
+_TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
+
+
+def is_enabled(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether the feature is switched on; a value that is neither true nor false counts as off.
+
+    Read without `config`, because loading pydantic is half of what starting the app costs; both
+    read the flag by the same rule, and a test compares them.
+    """
+    return env.get(FLAG, "").strip().lower() in _TRUE
+
 
 def _health(_: Visit) -> Answer:
     return respond.bare_json_answer(
         {
             "status": "ok",
-            "partner_center_enabled": feature_flag.is_enabled(),
+            "partner_center_enabled": is_enabled(),
             "version": __version__,
         }
     )

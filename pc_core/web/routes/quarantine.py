@@ -11,7 +11,7 @@ from pc_core.web.query import Members, Query, own_cursor
 from pc_core.web.routes import sync
 
 if TYPE_CHECKING:
-    from pc_core.store.reading.reader import QuarantineState
+    from pc_core.reading import QuarantineState
 
 LIMIT = 50
 MOST = 200

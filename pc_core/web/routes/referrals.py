@@ -12,7 +12,7 @@ from pc_core.web.exchange import Answer, Route, Visit
 from pc_core.web.query import BadParameter, Query, own_cursor
 
 if TYPE_CHECKING:
-    from pc_core.store.reading.listing import (
+    from pc_core.reading import (
         Attention,
         Missing,
         Order,
@@ -107,7 +107,7 @@ def _list(visit: Visit) -> Answer:
 
 
 def _filter(query: Query) -> ReferralFilter:
-    from pc_core.store.reading.listing import ReferralFilter
+    from pc_core.reading import ReferralFilter
 
     return ReferralFilter(
         type=query.choices("type", _TYPES),
@@ -132,7 +132,7 @@ def _attention(query: Query) -> Attention | None:
 
 
 def _sort(query: Query) -> Sort:
-    from pc_core.store.reading.listing import Sort
+    from pc_core.reading import Sort
 
     wished = query.text("sort") or "updated:desc"
     key, _, order = wished.partition(":")
@@ -143,7 +143,7 @@ def _sort(query: Query) -> Sort:
 
 
 def _shown(row: ReferralSummary, now: datetime) -> dict[str, Any]:
-    from pc_core.referral.company_domain import readable_domain
+    from pc_core.referral.hosts import readable_domain
 
     return {
         **{name: getattr(row, name) for name in type(row).__dataclass_fields__},
@@ -168,7 +168,7 @@ def _as_csv(visit: Visit, page: ReferralPage, *, is_first: bool, separator: Sepa
 
 
 def _detail(visit: Visit) -> Answer:
-    from pc_core.store.reading.reader import MAX_CHANGES
+    from pc_core.reading import MAX_CHANGES
     from pc_core.web.routes.deal_details import deal_details
 
     query = Query(visit.request.query)
@@ -198,7 +198,7 @@ def _detail(visit: Visit) -> Answer:
 
 
 def _needs_attention(visit: Visit) -> Answer:
-    from pc_core.store.reading.listing import ReferralFilter
+    from pc_core.reading import ReferralFilter
 
     query = Query(visit.request.query)
     seen_since = query.instant("seen_since")
@@ -223,7 +223,7 @@ def _needs_attention(visit: Visit) -> Answer:
 
 
 def _most_urgent_first(kind: Attention) -> Sort:
-    from pc_core.store.reading.listing import Sort
+    from pc_core.reading import Sort
 
     return Sort(key="expires", order="asc") if kind == "expiring" else Sort()
 

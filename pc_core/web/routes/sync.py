@@ -15,7 +15,7 @@ from pc_core.web.exchange import Answer, Request, Route, Visit
 from pc_core.web.query import BadParameter, Members
 
 if TYPE_CHECKING:
-    from pc_core.sync.run import Mode, Trigger
+    from pc_core.sync.report import Mode, Trigger
     from pc_core.web.served import App
 
 HTTP_BUDGET_S = 180.0
