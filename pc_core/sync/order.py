@@ -18,9 +18,8 @@ OLDEST_FIRST = "createdDateTime asc"
 EMPTY_PAGES_IN_A_ROW = 20
 """Empty pages with a nextLink happen; more than this in a row is a loop."""
 
-
 SAME_PAGES = 3
-"""So many times the same page behind different links is a loop too."""
+"""The same page behind different links, so many times in a row, is a loop too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,26 +60,27 @@ def head_step(
 
 
 MET_IDS = 5_000
-"""So many ids a head remembers; what moved down by more rows between two pages is unexplained."""
+"""How many ids a head remembers. A row that moved down by more rows than that counts as out of
+order."""
 
 
-def tell_of_order(
+def changes_to_judge(
     rows: Sequence[tuple[str | None, int | None]],
     *,
     met: Container[str | None],
     began_ticks: int | None,
 ) -> list[int | None]:
-    """The changes on a page by which its order is to be judged.
+    """The changes by which the order of a page is judged.
 
-    Pages count rows from the list's top. A row that changes between two pages moves there, and all
-    above its old place move down: the next page begins with rows that were met before, or, where
-    more rows changed than a page has, with some that have changed since. Neither is a lie.
+    A row that changes between two requests moves to the top and pushes others down. The next page
+    then begins with rows that were met before, or, after many changes, with rows that changed
+    since the walk began. Neither is a broken order, so both are left out.
 
     Args:
         rows: id and updatedDateTime in ticks of each item, in the page's order.
         met: ids on earlier pages of this walk.
-        began_ticks: what is newer has changed since the walk's first page was served; None: the
-            server told no time, and then no row is known to have changed since.
+        began_ticks: a newer change was made after the walk's first page was served; None: the
+            answer had no Date, so no row is known to have changed since.
     """
     return [
         ticks
@@ -90,10 +90,10 @@ def tell_of_order(
 
 
 def began(updated: Sequence[int | None], served_at: datetime | None) -> int | None:
-    """What a change has to be newer than, to have been made after this first page was served.
+    """The instant after which a change was made later than this first page was served, in ticks.
 
-    Newer than the server's clock then, and than all that the page shows: where only one of them is
-    wrong, no row is excused that it should have shown.
+    The later of the server's clock and the newest row, so that one wrong value cannot hide a row
+    that is out of order. None if the page has no date or the answer no clock.
     """
     dated = [ticks for ticks in updated if ticks is not None]
     if not dated or served_at is None:

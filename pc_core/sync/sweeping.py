@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from pc_core.referral.ticks import ticks_of
 from pc_core.sync.state import Fingerprint, Sweep, SweepReason, SyncState
 
 ASK_ORDER_AGAIN_AFTER = timedelta(days=1)
 """A broken order is a property of the server: asking once a day notices when it is mended."""
 
-
 RESTARTS_BEFORE_FULL_TIME = 2
-
+"""After so many restarts a timer's run may use all the time that the platform gives."""
 
 RESTARTS_BEFORE_FAILURE = 3
-
+"""After so many restarts the run fails as `walk_cannot_finish`."""
 
 BY_ID_PER_RUN = 50
-"""At most so many unseen rows are asked for by id in one run; the rest wait for the next."""
+"""How many unseen rows a run asks for by id; the rest wait for the next."""
 
 
 def head_is_worth_asking(state: SyncState, now: datetime) -> bool:
@@ -104,9 +104,7 @@ def open_sweep(
         reason=reason,
         ordered=not is_recent(state.order_refuted_at, now),
         drift_ticks=(
-            None
-            if watermark is None or reason in _EXPECTS_MUCH
-            else watermark - overlap // timedelta(microseconds=1) * 10
+            None if watermark is None or reason in _EXPECTS_MUCH else watermark - ticks_of(overlap)
         ),
         accepted=accepted,
     )
