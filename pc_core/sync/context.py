@@ -94,7 +94,7 @@ class Run:
         self.opened.report = report
 
     @property
-    def open_sweep(self) -> Sweep:
+    def sweep(self) -> Sweep:
         """The sweep that is open; asked for only while there is one."""
         if self.state.sweep is None:
             raise AssertionError("no sweep is open")

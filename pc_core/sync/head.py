@@ -1,4 +1,4 @@
-"""The head of a run: everything that changed since the last one, newest first.
+"""The head, or incremental sync: everything that changed since the last run, newest first.
 
 Its cost follows the number of changes, not the number of referrals.
 """
@@ -21,7 +21,7 @@ from pc_core.sync.reading import Page
 from pc_core.sync.state import OrderVerdict, PendingHead, SyncState
 
 _BEFORE_ALL = -(2**62)
-"""Ticks before any date: a walk that read the whole list has to have met every stored row."""
+"""Ticks before any date: a walk over the whole list has to meet every stored row."""
 
 
 def read_head(run: Run) -> bool:
@@ -48,10 +48,10 @@ def read_head(run: Run) -> bool:
 
 
 def _set_watermark(run: Run, first: Page) -> bool:
-    """The very first head only looks at one page: its rows are the first sweep's, like all.
+    """Set the first watermark from one page; the first sweep reads the rows.
 
-    Where a sweep has begun or ended before there was a watermark (a list that was empty, an order
-    that was refuted, answers without a clock), only another one reads what changed behind it.
+    If a sweep has begun before there was a watermark (the list was empty, the order was broken, the
+    answers had no Date), another sweep has to follow, because rows may have changed behind it.
     """
     if not order.head_step(first.updated, last_ticks=None, stop_ticks=None).in_order:
         return _refute(run, why="ignored")
@@ -294,7 +294,7 @@ class _HeadWalk:
 
 
 def _refute(run: Run, *, why: str | None) -> bool:
-    """Give the order up for a day and open a sweep in the head's place."""
+    """Stop asking for the order for a day, and open a sweep instead of the head."""
     state: SyncState = run.state
     if why is not None:
         events.emit("partner_center_order_not_honoured", level=logging.WARNING, why=why)

@@ -1,6 +1,6 @@
-"""The decisions of a walk over the list: where it starts, when it is done, whether to believe it.
+"""Decides about a walk: where it stops, when it is done, whether its order can be trusted.
 
-Pure: page dates and ids in, verdicts out. `head` and `sweep` act on them.
+Pure: dates and ids of a page in, verdicts out. `head` and `sweep` act on them.
 """
 
 from __future__ import annotations
@@ -115,11 +115,11 @@ def newest_change(updated: Sequence[int | None], served_at: datetime | None) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Where a head begins to be old news.
+    """Where a head stops, before the overlap.
 
     Attributes:
-        watermark_ticks: the watermark to believe.
-        was_ahead: the stored one lay in the server's future, so that changes may have been missed.
+        watermark_ticks: the watermark to use.
+        was_ahead: the stored one lay in the server's future, so changes may have been missed.
     """
 
     watermark_ticks: int
@@ -127,9 +127,9 @@ class Start:
 
 
 def believed_watermark(stored: int, served_at: datetime, overlap: timedelta) -> Start:
-    """Distrust a watermark that the server's clock has not reached yet.
+    """Replace a watermark that the server's clock has not reached yet.
 
-    A clock may be wrong by seconds; only a lead of more than the overlap can have hidden changes.
+    A clock may be wrong by seconds. Only a lead of more than the overlap can have hidden changes.
     """
     if stored <= to_ticks(served_at):
         return Start(watermark_ticks=stored, was_ahead=False)
@@ -196,8 +196,8 @@ class LoopGuard:
 def pages_repeat() -> NonsenseAnswer:
     """The error of a walk that goes in circles."""
     return NonsenseAnswer(
-        "Partner Center's pages repeat: the walk over the list would never end. Pages read so far "
-        "are saved; nothing was concluded from the rest. The next run starts again.",
+        "Partner Center's pages repeat: reading the list would never end. Pages read so far are "
+        "saved, and no other data was changed. The next run starts again.",
         code="pages_repeat",
     )
 
@@ -205,8 +205,8 @@ def pages_repeat() -> NonsenseAnswer:
 def empty_list(stored: int) -> NonsenseAnswer:
     """The error of an empty list where there cannot be one."""
     return NonsenseAnswer(
-        f"Partner Center answered an empty list although {stored} referrals are stored. Nothing "
-        "was concluded from it and nothing was marked as missing. If this stays, check that the "
+        f"Partner Center returned an empty list although {stored} referrals are stored. No data "
+        "was changed and nothing was marked as missing. If this stays, check that the "
         "signed-in account still has the role Referrals Admin; if the referrals are really "
         "gone, accept it with `sync --mode full --accept-missing`.",
         code="empty_answer",

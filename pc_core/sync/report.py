@@ -13,7 +13,7 @@ Mode = Literal["incremental", "full", "replay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RunRequest:
     """What a trigger asks for.
 
     Attributes:

@@ -25,7 +25,7 @@ from pc_core.sync.ports import PartnerCenter, Store
 from pc_core.sync.reading import Pages, one_thread
 from pc_core.sync.recompute import recompute_rows
 from pc_core.sync.replay import replay_quarantine
-from pc_core.sync.report import Report, Request, RunState
+from pc_core.sync.report import Report, RunRequest, RunState
 from pc_core.sync.sign_in_watch import signed_in
 from pc_core.sync.sweep import open_sweep_if_due, read_sweep
 from pc_core.sync.under_lease import LEASE_S, AlreadyRunning, OpenRun, new_report, under_lease
@@ -57,7 +57,7 @@ class Sync:
     lease_s: float = LEASE_S
     thread: Callable[[str], Executor] = one_thread
 
-    def run(self, request: Request, budget: Budget) -> Report:
+    def run(self, request: RunRequest, budget: Budget) -> Report:
         """Do one run and return how it ended. Expected troubles are run states, not exceptions.
 
         Raises:
@@ -88,7 +88,7 @@ class Sync:
                     self._sync(run, request)
             return _ended(opened.report)
 
-    def _sync(self, run: Run, request: Request) -> None:
+    def _sync(self, run: Run, request: RunRequest) -> None:
         with signed_in(run, self.tokens, tenant_id=self.tenant_id) as account:
             notice_changes(run, account, filters=self.filters, made_with=self.made_with)
             run.grant_time(sweeping.restarts(run.state))
@@ -100,7 +100,7 @@ class Sync:
                 read_sweep(run)
                 run.store.purge(run.lease, older_than_days=self.options.retention_days)
 
-    def _begin(self, store: Store, opened: OpenRun, request: Request, budget: Budget) -> Run:
+    def _begin(self, store: Store, opened: OpenRun, request: RunRequest, budget: Budget) -> Run:
         rules = replace(self.rules, tombstones=store.load_tombstones())
         return Run(
             store=store,
@@ -147,7 +147,7 @@ def not_run(report: Report, state: RunState, now: datetime) -> Report:
     return _summarised(report.ended(state, at=now))
 
 
-def feature_disabled(request: Request, now: datetime) -> Report:
+def feature_disabled(request: RunRequest, now: datetime) -> Report:
     """The report of a run that the feature flag holds back; it needs no other setting."""
     report = new_report(request.trigger, request.mode, now=now, invocation_id=request.invocation_id)
     return not_run(report, RunState.FEATURE_DISABLED, now)

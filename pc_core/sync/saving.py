@@ -117,7 +117,7 @@ def open_sweep(
     run: Run, reason: SweepReason, *, state: SyncState, forget: Collection[Walk] = ()
 ) -> None:
     """Commit `state` with a sweep opened in it."""
-    opened = sweeping.open_sweep(
+    with_sweep = sweeping.with_sweep(
         state,
         reason,
         task_id=run.report.task_id,
@@ -125,15 +125,15 @@ def open_sweep(
         overlap=run.options.overlap,
         accepted=run.accept_missing,
     )
-    if opened.begins:
+    if with_sweep.begins:
         forget = {*forget, "sweep"}
         events.emit("partner_center_sweep_opened", reason=reason)
-    save_state(run, opened.state, forget=forget)
+    save_state(run, with_sweep.state, forget=forget)
 
 
 def complete_sweep(run: Run) -> None:
     """Mark what the open sweep has not seen as missing, and end it, in one transaction."""
-    sweep = run.open_sweep
+    sweep = run.sweep
     now = run.now()
     state = replace(
         run.state,

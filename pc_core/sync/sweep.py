@@ -1,7 +1,7 @@
-"""The sweep: every referral, oldest first, in as many runs as it takes.
+"""The sweep, or full sync: every referral, oldest first, over as many runs as it takes.
 
-Offset paging in the order of creation loses nothing when rows change. What a sweep has seen is
-kept in the database, so memory stays flat and a killed run goes on where it was.
+Paging by offset in the order of creation loses nothing when rows change. What a sweep has seen is
+kept in the database, so that memory stays flat and the next run goes on after a killed one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def read_sweep(run: Run) -> None:
         BudgetEnded: the place to go on is stored.
         OperatorNeeded: `visibility_shrank`: too many rows are gone; `walk_cannot_finish`.
     """
-    if run.open_sweep.phase == "reading":
+    if run.sweep.phase == "reading":
         _read_all(run)
     _settle_unseen(run)
     if run.state.sweep is not None:
@@ -62,9 +62,9 @@ def read_sweep(run: Run) -> None:
 
 def _read_all(run: Run) -> None:
     guard = order.LoopGuard()
-    page = _enter(run, run.open_sweep)
+    page = _enter(run, run.sweep)
     while True:
-        sweep = run.open_sweep
+        sweep = run.sweep
         in_order, last_ticks = order.ascends(page.created, sweep.last_ticks)
         received = sweep.received + len(page.items)
         if not received and page.next_link is None:
@@ -99,7 +99,7 @@ def _read_all(run: Run) -> None:
                 continue
             except LinkRefused as refused:
                 _note_restart(run, refused)
-        page = _enter(run, run.open_sweep)
+        page = _enter(run, run.sweep)
         guard = order.LoopGuard()
 
 
@@ -141,8 +141,8 @@ def _save(
 
 
 def _give_order_up(run: Run, page: Page | None) -> None:
-    """Walk again in the server's own order: asked for nothing, it can at least not mix two."""
-    sweep = replace(_from_start(run.open_sweep), ordered=False)
+    """Start again without asking for an order: then the server cannot mix two orders."""
+    sweep = replace(_from_start(run.sweep), ordered=False)
     state = replace(run.state, sweep=sweep, order_refuted_at=run.now())
     if page is None:
         saving.save_state(run, state)
@@ -151,12 +151,12 @@ def _give_order_up(run: Run, page: Page | None) -> None:
 
 
 def _begin_again(run: Run, page: Page) -> None:
-    sweep = _from_start(run.open_sweep)
+    sweep = _from_start(run.sweep)
     _save(run, page, replace(sweep, restarts=sweep.restarts + 1))
 
 
 def _note_restart(run: Run, refused: LinkRefused) -> None:
-    sweep = _from_start(run.open_sweep)
+    sweep = _from_start(run.sweep)
     sweep = replace(sweep, restarts=sweep.restarts + 1)
     saving.save_state(run, replace(run.state, sweep=sweep))
     run.note_restart("all referrals", sweep.restarts, refused)
@@ -164,7 +164,7 @@ def _note_restart(run: Run, refused: LinkRefused) -> None:
 
 def _refuse_empty_list(run: Run) -> None:
     unseen = run.store.unseen(limit=0)
-    if unseen.present and not run.open_sweep.accepted:
+    if unseen.present and not run.sweep.accepted:
         raise empty_list(unseen.present)
 
 
@@ -176,7 +176,7 @@ def _settle_unseen(run: Run) -> None:
             present=unseen.present,
             open_=unseen.open,
             gone=unseen.gone,
-            accepted=run.open_sweep.accepted,
+            accepted=run.sweep.accepted,
         )
         if verdict is sweeping.Missing.MARK:
             saving.complete_sweep(run)
@@ -186,7 +186,7 @@ def _settle_unseen(run: Run) -> None:
         for referral_id in unseen.next_ids:
             if run.by_id_asked >= sweeping.BY_ID_PER_RUN:
                 raise BudgetEnded(
-                    f"{unseen.open} unseen referrals remain to be asked for by id; a run asks "
+                    f"{unseen.open} unseen referrals still have to be asked for by id. A run asks "
                     f"for at most {sweeping.BY_ID_PER_RUN}, the next goes on."
                 )
             run.by_id_asked += 1
@@ -194,7 +194,7 @@ def _settle_unseen(run: Run) -> None:
             if page is None:
                 run.store.note_gone(run.lease, [referral_id])
             else:
-                _save(run, page, run.open_sweep, asked_for=referral_id)
+                _save(run, page, run.sweep, asked_for=referral_id)
 
 
 def _wait_for_operator(run: Run, unseen: int, present: int) -> None:
@@ -202,7 +202,7 @@ def _wait_for_operator(run: Run, unseen: int, present: int) -> None:
         run,
         replace(
             run.state,
-            sweep=replace(run.open_sweep, phase="shrank"),
+            sweep=replace(run.sweep, phase="shrank"),
             shrank_at=run.now(),
             shrank_unseen=unseen,
             shrank_present=present,

@@ -1,7 +1,7 @@
-"""Taking over the earlier system's table: every row is read again by today's rules.
+"""Imports the earlier system's table: every row is read again by today's rules.
 
-It kept each referral's JSON, but read it wrongly in places; so only the JSON is taken over, and
-what differs from the earlier columns, or has no place any more, is told row by row.
+The earlier system kept each referral's JSON but read it wrongly in places. So only the JSON is
+imported, and every row whose columns come out differently is reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pc_core.sync.under_lease import OpenRun, new_report, under_lease
 ROWS_AT_A_TIME = 200
 
 EVERYTHING = Admission(directions=None, statuses=None, excluded_substatuses=frozenset())
-"""What was kept once is kept, whatever today's filter says."""
+"""Everything that the earlier system stored is kept, whatever today's filter says."""
 
 _WITHOUT_A_PLACE = ("linked_lead_id", "link_status", "azure_tenant_id")
 _NOTHING_SAID = (None, "", "unlinked")
@@ -39,12 +39,12 @@ _COMPARED = ("referral_type", "domain")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What a row says otherwise than before, or what of it has no column any more.
+    """How a row differs from the earlier one.
 
     Attributes:
         changed: by column: what the earlier system had, and what holds now.
-        without_a_place: columns that the new table lacks, where they said something.
-        set_aside: why the row could not be understood; None: it could.
+        without_a_place: values of columns that the new table lacks.
+        set_aside: why the row could not be understood; None: it was.
     """
 
     referral_id: str

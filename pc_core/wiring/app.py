@@ -20,7 +20,7 @@ from pc_core.observe import calls, events
 from pc_core.sync.budget import Budget
 from pc_core.sync.context import Options
 from pc_core.sync.erase import erase_customer
-from pc_core.sync.report import Mode, Request, Trigger
+from pc_core.sync.report import Mode, RunRequest, Trigger
 from pc_core.sync.run import Sync, feature_disabled
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class App:
         Args:
             budget_s: seconds that it may take; None: the setting for runs without a caller.
         """
-        request = Request(
+        request = RunRequest(
             trigger=trigger,
             mode=mode,
             accept_missing=accept_missing,

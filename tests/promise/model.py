@@ -31,7 +31,7 @@ from pc_core.sync.budget import Budget
 from pc_core.sync.context import Options
 from pc_core.sync.plan import PagePlan, Rules, StoredRow
 from pc_core.sync.ports import FetchedPage, Held, Lease, PartnerCenter, Store, Unseen, Walk
-from pc_core.sync.report import Mode, Report, Request, RunState
+from pc_core.sync.report import Mode, Report, RunRequest, RunState
 from pc_core.sync.run import Sync
 from pc_core.sync.state import SyncState
 
@@ -435,7 +435,7 @@ def play(respond: Callable[[Call], Answer], mode: Mode, overlap_s: int) -> Repor
         holder="model",
         now=lambda: BEGINNING + timedelta(days=1),
     )
-    return sync.run(Request(trigger="command", mode=mode), Budget(1e6))
+    return sync.run(RunRequest(trigger="command", mode=mode), Budget(1e6))
 
 
 # Runs as far as they have come

@@ -22,7 +22,7 @@ from pc_core.store.postgres import PostgresStore
 from pc_core.sync.budget import Budget
 from pc_core.sync.context import Options
 from pc_core.sync.plan import Rules
-from pc_core.sync.report import Mode, Report, Request, Trigger
+from pc_core.sync.report import Mode, Report, RunRequest, Trigger
 from pc_core.sync.run import Sync
 
 ADMISSION = Admission(
@@ -128,7 +128,7 @@ class Harness:
         """One run; what the filter admits before and after it counts as admitted once."""
         self.note_admitted()
         report = self.sync().run(
-            Request(trigger=trigger, mode=mode, accept_missing=accept_missing),
+            RunRequest(trigger=trigger, mode=mode, accept_missing=accept_missing),
             Budget(seconds, pages=pages),
         )
         self.note_admitted()

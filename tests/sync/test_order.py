@@ -257,8 +257,8 @@ def test_a_refuted_order_is_asked_again_after_a_day() -> None:
     assert sweeping.head_is_worth_asking(replace(refuted, order_verdict="unproven"), NOW)
 
 
-def _open(state: SyncState, reason: SweepReason) -> sweeping.Opened:
-    return sweeping.open_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
+def _open(state: SyncState, reason: SweepReason) -> sweeping.WithSweep:
+    return sweeping.with_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_changed_filters_ask_for_a_sweep_and_changed_rules_for_recomputing() -> 
     assert change(replace(before, filters="F")) == (True, False)
     assert change(replace(before, account="A")) == (True, False)
     assert change(replace(before, rules="R")) == (False, True)
-    assert sweeping.fingerprint_change(None, before) == sweeping.Change(
+    assert sweeping.fingerprint_change(None, before) == sweeping.FollowUp(
         sweep=False, recompute=False
     )
 
