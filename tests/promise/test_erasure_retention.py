@@ -311,7 +311,7 @@ def test_an_erasure_between_two_pages_of_a_run_waits_for_its_end(trial: Trial, p
     assert report.state == "completed", report.failure
     (error,) = refused
     assert error.code == "already_running"
-    assert "Nothing was erased" in str(error)
+    assert "Nothing was changed" in str(error)
     assert {wire["id"] for wire in wires} <= trial.rows().keys()
     erase(trial, domain=DOMAIN)
     assert_away(trial, *needles)
