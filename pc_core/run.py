@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -381,7 +382,9 @@ class Heartbeat:
         self._lease = lease
         self._every_s = every_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._beat,), name="lease-heartbeat", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from pc_core import events, walk
+from pc_core import events, telemetry, walk
 from pc_core.account import Account, SignInStatus
 from pc_core.budget import Budget
 from pc_core.erasure import ErasureCount
@@ -95,7 +95,8 @@ class Sync:
         """
         # No answer of the database is waited for beyond the budget either.
         bounded = replace(self, store=self.store.within(budget.remaining_s))
-        return bounded._run(request, budget)  # noqa: SLF001 - itself
+        with telemetry.counting():
+            return bounded._run(request, budget)  # noqa: SLF001 - itself
 
     def _run(self, request: Request, budget: Budget) -> Report:
         report = _begun(request, self.now())
@@ -426,4 +427,8 @@ def _failure(kind: FailureKind, error: PartnerCenterSyncError) -> Failure:
 def _summary(report: Report) -> dict[str, Any]:
     plain = report.to_json()
     error = plain.pop("error")
-    return {**plain, "error_code": error["code"] if error else None}
+    return {
+        **plain,
+        "error_code": error["code"] if error else None,
+        "calls": telemetry.totals(),
+    }

@@ -187,7 +187,7 @@ class TokenCacheBlob:
 
     def etag(self) -> str | None:
         """The blob's ETag by now; None if there is none. Also shows that the storage answers."""
-        with _storage_errors("look at the token cache"):
+        with _storage_errors():
             try:
                 return str(self._container().get_blob_client(self._name).get_blob_properties().etag)
             except ResourceNotFoundError:
@@ -200,7 +200,7 @@ class TokenCacheBlob:
             The new ETag; None if somebody else was faster, and nothing was written.
         """
         sealed = self._seal.close(content)
-        with _storage_errors("save the token cache"):
+        with _storage_errors():
             return _write(self._container(), self._name, sealed, etag)
 
     def replace(self, content: bytes) -> str:
@@ -209,7 +209,7 @@ class TokenCacheBlob:
         Creates the container where it is missing. Returns the new ETag.
         """
         sealed = self._seal.close(content)
-        with _storage_errors("replace the token cache"):
+        with _storage_errors():
             container = self._container()
             _create(container)
             for _ in range(_REPLACE_ATTEMPTS):
@@ -226,7 +226,7 @@ class TokenCacheBlob:
         )
 
     def _download(self) -> tuple[bytes, str] | None:
-        with _storage_errors("load the token cache"):
+        with _storage_errors():
             try:
                 download = self._container().download_blob(self._name)
                 return download.readall(), str(download.properties.etag)
@@ -255,7 +255,7 @@ class FlowStore:
         """A flow's record and its ETag; None if there is none that can be read."""
         if not _FLOW_ID.fullmatch(flow_id):
             return None
-        with _storage_errors("load a sign-in"):
+        with _storage_errors():
             try:
                 download = self._container().download_blob(f"{FLOW_FOLDER}/{flow_id}")
                 sealed, etag = download.readall(), str(download.properties.etag)
@@ -270,7 +270,7 @@ class FlowStore:
         Creates the container where it is missing.
         """
         sealed = self._seal.close(json.dumps(record).encode("utf-8"))
-        with _storage_errors("save a sign-in"):
+        with _storage_errors():
             container = self._container()
             if etag is None:
                 _create(container)
@@ -280,7 +280,7 @@ class FlowStore:
         """Forget a flow; it may be gone already."""
         if not _FLOW_ID.fullmatch(flow_id):
             return
-        with _storage_errors("forget a sign-in"):
+        with _storage_errors():
             try:
                 self._container().delete_blob(f"{FLOW_FOLDER}/{flow_id}")
             except ResourceNotFoundError:
@@ -288,7 +288,7 @@ class FlowStore:
 
     def delete_stale(self) -> None:
         """Forget every flow that nobody has touched for an hour: it has expired long since."""
-        with _storage_errors("forget old sign-ins"):
+        with _storage_errors():
             container = self._container()
             try:
                 for blob in container.list_blobs(name_starts_with=f"{FLOW_FOLDER}/"):
@@ -342,15 +342,10 @@ def _write(container: ContainerClient, name: str, sealed: bytes, etag: str | Non
 
 
 @contextmanager
-def _storage_errors(doing: str) -> Iterator[None]:
-    with telemetry.calling("Azure blob", "storage account", doing), _explained():
-        yield
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
+def _storage_errors() -> Iterator[None]:
     try:
-        yield
+        with telemetry.calling("blob"):
+            yield
     except ClientAuthenticationError as error:
         raise _denied(error) from None
     except HttpResponseError as error:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from pc_core import config, events, telemetry
+from pc_core import config
 from pc_core.budget import Budget
 from pc_core.errors import FixSetting
 from pc_core.sync import Mode, Request, Sync, Trigger, erase, feature_disabled
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pc_core.entra import EntraConnection, EntraTokens
     from pc_core.erasure import ErasureCount
     from pc_core.health import Expected, Readiness, Ready
-    from pc_core.insights import Insights
     from pc_core.key_vault import KeyVault
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.plan import Rules
@@ -106,8 +103,7 @@ class App:
             return feature_disabled(request, _now())
         if budget_s is None:
             budget_s = self.settings.run_budget.total_seconds()
-        with self._told():
-            return self._sync.run(request, Budget(budget_s))
+        return self._sync.run(request, Budget(budget_s))
 
     def replay_quarantine(
         self,
@@ -159,25 +155,6 @@ class App:
             ).run(dry_run=dry_run, tell=tell)
         finally:
             source.close()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Let Application Insights show what a run asks of others, where that is set up."""
-        operation = telemetry.current_operation()
-        if operation is None:
-            yield
-            return
-        calls = telemetry.Calls()
-        with events.context(operation_id=operation.id):
-            try:
-                if self._insights is None:
-                    yield
-                else:
-                    with telemetry.recording(calls):
-                        yield
-            finally:
-                if self._insights is not None:
-                    self._insights.send(operation, calls)
 
     def health(self) -> Ready:
         """Whether the app can do its work; the answer may be a few seconds old."""
@@ -389,28 +366,6 @@ class App:
         from pc_core.key_vault import KeyVault
 
         return KeyVault(self.settings.key_vault_url, self._credential)
-
-    @_part
-    def _insights(self) -> Insights | None:
-        connection = self.settings.insights_connection
-        if connection is None:
-            return None
-        from pc_core.insights import Insights
-
-        given = (self.settings.insights_authentication or "").replace(" ", "").lower()
-        try:
-            return Insights(
-                connection.get_secret_value(),
-                role=(self.settings.site_host or "partner-center-sync").partition(".")[0],
-                token=self._insights_token if "authorization=aad" in given else None,
-            )
-        except FixSetting as error:
-            events.emit("partner_center_calls_not_told", level=logging.WARNING, problem=error.code)
-            return None
-
-    def _insights_token(self, scope: str) -> str:
-        token: str = self._credential.get_token(scope).token
-        return token
 
     @_part
     def _credential(self) -> TokenCredential:
