@@ -56,7 +56,7 @@ def main() -> None:
         "IsPastDue": False,
     }
     fired = worker.invoke(functions["scheduled_sync"], TypedData(json=json.dumps(timer)), "test")
-    from pc_core.store import Database
+    from pc_core.store.pool import Database
 
     authorities = Path(str(Database(database)._arguments()["sslrootcert"]))
     ours = [str(package), str(host)]

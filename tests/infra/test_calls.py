@@ -8,10 +8,10 @@ import pytest
 
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
-from pc_core import telemetry
 from pc_core.errors import FixSetting
-from pc_core.wiring import App
-from tests.adapters.test_key_vault import Vault, clock, connect, vault
+from pc_core.observe.calls import calling, counting, totals
+from pc_core.wiring.app import App
+from tests.identity.test_key_vault import Vault, clock, connect, vault
 from tests.commands.conftest import app, settings, signed_in
 
 __all__ = ["app", "clock", "settings", "signed_in", "vault"]
@@ -94,18 +94,18 @@ def test_a_secret_is_a_call_to_the_key_vault_and_a_kept_one_is_none(
     vault: Vault, clock: list[float]
 ) -> None:
     key_vault = connect(vault, clock)
-    with telemetry.counting():
+    with counting():
         key_vault.read("token-cache-key")
         key_vault.read("token-cache-key")
         vault.status = 403
         with pytest.raises(FixSetting):
             key_vault.read("token-cache-key", again=True)
-        total = telemetry.totals()["key_vault"]
+        total = totals()["key_vault"]
     key_vault.close()
 
     assert (total["count"], total["failed"]) == (2, 1)
 
 
 def test_where_nothing_counts_a_call_is_only_made() -> None:
-    with telemetry.calling("entra"):
-        assert telemetry.totals() == {}
+    with calling("entra"):
+        assert totals() == {}
