@@ -11,8 +11,8 @@ from dev.simulator.faults import Fault
 from pc_core.errors import FixSetting
 from pc_core.observe.calls import calling, counting, totals
 from pc_core.wiring.app import App
-from tests.identity.test_key_vault import Vault, clock, connect, vault
 from tests.commands.conftest import app, settings, signed_in
+from tests.identity.test_key_vault import Vault, clock, connect, vault
 
 __all__ = ["app", "clock", "settings", "signed_in", "vault"]
 
