@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pc_core.identity.token import Tokens
-from pc_core.observe import events
+from pc_core.observe import calls, events
 from pc_core.sync import sweeping
 from pc_core.sync.budget import Budget
 from pc_core.sync.changes import notice_changes
@@ -57,6 +57,7 @@ class Sync:
     lease_s: float = LEASE_S
     thread: Callable[[str], Executor] = one_thread
 
+    @calls.counting()
     def run(self, request: RunRequest, budget: Budget) -> Report:
         """Do one run and return how it ended. Expected troubles are run states, not exceptions.
 
@@ -138,7 +139,12 @@ def _ended(report: Report) -> Report:
 def _summarised(report: Report) -> Report:
     plain = report.to_json()
     error = plain.pop("error")
-    events.emit("partner_center_sync_summary", **plain, error_code=error["code"] if error else None)
+    events.emit(
+        "partner_center_sync_summary",
+        **plain,
+        error_code=error["code"] if error else None,
+        calls=calls.totals(),
+    )
     return report
 
 

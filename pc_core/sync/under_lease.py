@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -105,7 +106,9 @@ class OpenRun:
     _heartbeat: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._heartbeat = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
+        self._heartbeat = threading.Thread(
+            target=copy_context().run, args=(self._beat,), name="lease-heartbeat", daemon=True
+        )
         self._heartbeat.start()
         return self
 
