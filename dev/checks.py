@@ -11,7 +11,7 @@ from pathlib import Path
 from dev import mutants, promise
 from dev.folders import CLONE
 from dev.services.azurite import ensure_installed
-from dev.services.npm import axe, lighthouse
+from dev.services.npm import axe
 from dev.services.processes import ServiceError
 from dev.system_programs import PROGRAMS, Program
 
@@ -55,7 +55,6 @@ def main(arguments: Sequence[str]) -> int:
     try:
         ensure_installed()
         axe()
-        lighthouse()
     except ServiceError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
