@@ -60,7 +60,7 @@ def main(options: argparse.Namespace) -> int:
             _complain("`dev run` is already running for this clone. Stop it first (Ctrl-C there).")
             return 1
         try:
-            with Supervisor(records=state / "processes") as supervisor:
+            with Supervisor() as supervisor:
                 try:
                     return _run(options, state, supervisor)
                 finally:

@@ -1,7 +1,6 @@
 """The simulator of Partner Center and Entra ID as a process of its own."""
 
 import json
-import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -50,7 +49,6 @@ class SimulatorProcess:
             *("--ca-file", str(ca_file)),
             *("--referrals", str(referrals)),
             *("--seed", str(seed)),
-            *("--exit-with-parent", str(os.getpid())),
             *(("--state-dir", str(_state(folder, referrals, seed))) if keeps_state else ()),
             *arguments,
         ]

@@ -24,7 +24,7 @@ class Stop:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._note)
 
-    def wait(self, parent_pid: int | None) -> str:
+    def wait(self, parent_pid: int | None = None) -> str:
         """Wait for a signal, or for the end of the parent where one is given; returns which."""
         try:
             parent = None if parent_pid is None else psutil.Process(parent_pid)

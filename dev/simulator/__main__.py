@@ -1,4 +1,4 @@
-"""Run the simulator as a process until SIGTERM, Ctrl-C, or the end of its parent."""
+"""Run the simulator as a process until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main() -> int:
                 "client_id": CLIENT_ID,
             },
         )
-        stop.wait(arguments.exit_with_parent)
+        stop.wait()
         if state_file is not None:
             _write_whole(
                 state_file,
@@ -76,9 +76,6 @@ def _parse() -> argparse.Namespace:
         "--state-dir",
         type=Path,
         help="keep CA, world and sign-ins here; a world found here goes before --referrals",
-    )
-    parser.add_argument(
-        "--exit-with-parent", type=int, metavar="PID", help="end when this process has ended"
     )
     parser.add_argument("--page-size", type=int, default=100)
     parser.add_argument(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -182,30 +179,3 @@ def test_world_and_sign_in_survive_a_restart(tmp_path: Path) -> None:
         assert answer.status_code == 200
         assert after.state.truth() == truth
         assert after.ca_path.read_bytes() == ca
-
-
-def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    child = (
-        "import subprocess, sys, time; "
-        "subprocess.Popen([sys.executable, '-m', 'dev.simulator', '--referrals', '1', "
-        "'--port-file', sys.argv[1], '--ca-file', sys.argv[2], "
-        "'--exit-with-parent', str(__import__('os').getpid())]); time.sleep(60)"
-    )
-    port_file = tmp_path / "port.json"
-    command = [sys.executable, "-c", child, str(port_file), str(tmp_path / "ca.pem")]
-    with subprocess.Popen(command, cwd=ROOT) as parent:
-        wait_for(port_file.exists)
-        pid = json.loads(port_file.read_text(encoding="utf-8"))["pid"]
-        os.kill(parent.pid, signal.SIGKILL)
-
-    wait_for(lambda: not port_file.exists())
-    wait_for(lambda: not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
