@@ -14,32 +14,30 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dev.simulator import behaviour as switches
 from dev.simulator.entra import Account, UnknownUserCode
 from dev.simulator.faults import Fault
 from dev.simulator.message import Request, Response, answer_json
+from dev.simulator.simulation import Simulation
 from dev.simulator.world import UnknownReferral
-
-if TYPE_CHECKING:
-    from dev.simulator.server import Simulator
 
 type Operation = Callable[..., Any]
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-def answer_control(simulator: Simulator, request: Request) -> Response:
+def answer_control(simulation: Simulation, request: Request) -> Response:
     """Do what a control request asks."""
     if not _is_local(request):
         return answer_json(403, {"error": "the control API is for this machine only"})
     parts = request.path.strip("/").split("/")[1:]
     if request.method == "GET" and not parts:
-        return answer_json(200, {"result": describe(simulator)})
+        return answer_json(200, {"result": describe(simulation)})
     if request.method != "POST" or len(parts) != 2:
         return answer_json(404, {"error": "POST /_simulator/{part}/{operation}"})
-    operation = _operations(simulator).get("/".join(parts))
+    operation = _operations(simulation).get("/".join(parts))
     if operation is None:
         return answer_json(404, {"error": f"there is no operation {'/'.join(parts)}"})
     try:
@@ -54,38 +52,38 @@ def answer_control(simulator: Simulator, request: Request) -> Response:
     return answer_json(200, {"result": result})
 
 
-def describe(simulator: Simulator) -> dict[str, Any]:
+def describe(simulation: Simulation) -> dict[str, Any]:
     """What someone who connects needs to know."""
     return {
-        "base_url": simulator.base_url,
-        "authority": simulator.authority,
-        "device_url": simulator.device_url,
-        "tenant_id": simulator.tenant_id,
-        "client_id": simulator.client_id,
-        "account": asdict(simulator.entra.account),
-        "visible_referrals": len(simulator.state),
-        "now": simulator.state.now.isoformat(),
-        "behaviour": switches.describe(simulator.behaviour),
-        "entra_behaviour": switches.describe(simulator.entra.behaviour),
-        "faults": [fault.describe() for fault in simulator.faults.pending()],
-        "user_codes": simulator.entra.pending_user_codes(),
+        "base_url": simulation.entra.base_url,
+        "authority": simulation.entra.base_url,
+        "device_url": simulation.entra.verification_uri,
+        "tenant_id": simulation.tenant_id,
+        "client_id": simulation.client_id,
+        "account": asdict(simulation.entra.account),
+        "visible_referrals": len(simulation.state),
+        "now": simulation.state.now.isoformat(),
+        "behaviour": switches.describe(simulation.behaviour),
+        "entra_behaviour": switches.describe(simulation.entra.behaviour),
+        "faults": [fault.describe() for fault in simulation.faults.pending()],
+        "user_codes": simulation.entra.pending_user_codes(),
     }
 
 
-def _operations(simulator: Simulator) -> dict[str, Operation]:
-    state, entra, faults = simulator.state, simulator.entra, simulator.faults
+def _operations(simulation: Simulation) -> dict[str, Operation]:
+    state, entra, faults = simulation.state, simulation.entra, simulation.faults
     return {
-        "simulator/reset": lambda referrals=400, seed=1, now=None: simulator.reset(
+        "simulator/reset": lambda referrals=400, seed=1, now=None: simulation.reset(
             referrals, seed=seed, now=_read_time(now)
         ),
         "simulator/process": _measure_process,
         "requests/list": lambda: [
-            asdict(recorded) | {"at": recorded.at.isoformat()} for recorded in simulator.requests
+            asdict(recorded) | {"at": recorded.at.isoformat()} for recorded in simulation.requests
         ],
-        "requests/clear": simulator.clear_requests,
-        "behaviour/get": lambda: switches.describe(simulator.behaviour),
-        "behaviour/set": lambda **changes: switches.apply_changes(simulator.behaviour, changes),
-        "behaviour/reset": lambda: switches.reset(simulator.behaviour),
+        "requests/clear": simulation.clear_requests,
+        "behaviour/get": lambda: switches.describe(simulation.behaviour),
+        "behaviour/set": lambda **changes: switches.apply_changes(simulation.behaviour, changes),
+        "behaviour/reset": lambda: switches.reset(simulation.behaviour),
         "faults/add": lambda faults_to_add: faults.add(
             *(Fault(**fault) for fault in faults_to_add)
         ),
@@ -108,7 +106,7 @@ def _operations(simulator: Simulator) -> dict[str, Operation]:
         "state/restore": state.restore,
         "state/set_visible": state.set_visible,
         "state/after_request": lambda n, planned: state.after_request(
-            n, _plan(simulator, planned["operation"], planned["arguments"])
+            n, _plan(simulation, planned["operation"], planned["arguments"])
         ),
         "state/get": state.get,
         "state/ids": state.ids,
@@ -140,8 +138,10 @@ def _operations(simulator: Simulator) -> dict[str, Operation]:
     }
 
 
-def _plan(simulator: Simulator, operation: str, arguments: dict[str, Any]) -> Callable[[], object]:
-    planned = _operations(simulator).get(operation)
+def _plan(
+    simulation: Simulation, operation: str, arguments: dict[str, Any]
+) -> Callable[[], object]:
+    planned = _operations(simulation).get(operation)
     if planned is None:
         raise ValueError(f"there is no operation {operation}")
     return lambda: planned(**arguments)
