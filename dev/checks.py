@@ -1,5 +1,6 @@
 """`python3 -m dev test`: what CI runs, one step after the other, and what came of each."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -44,12 +45,13 @@ STATIC: tuple[Step, ...] = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(options: argparse.Namespace) -> int:
     """Run every check, or only pytest when there are arguments for it; returns the exit code.
 
     `--mutants` replays the deliberate damage instead, `--promise` writes what the proofs of the
     promise found; see the modules of these names.
     """
+    arguments: list[str] = options.arguments
     is_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     missing = [program for program in PROGRAMS if not program.is_there()]
     try:

@@ -17,7 +17,8 @@ from types import FrameType
 from typing import NoReturn
 
 from dev import local_settings, locks
-from dev.app import App, AppAnswer
+from dev.app import App
+from dev.asking import Answer
 from dev.folders import CLONE, state_folder
 from dev.local_settings import MissingSettings
 from dev.services.azurite import Azurite
@@ -300,16 +301,16 @@ def _app(
         yield app
 
 
-def _needs_sign_in(answer: AppAnswer) -> bool:
+def _needs_sign_in(answer: Answer) -> bool:
     return answer.status == 503 and _code(answer) == "sign_in_needed"
 
 
-def _code(answer: AppAnswer) -> str:
+def _code(answer: Answer) -> str:
     error = answer.content.get("error")
     return str(answer.content.get("code") or (error.get("code") if isinstance(error, dict) else ""))
 
 
-def _first_sync(app: App) -> AppAnswer:
+def _first_sync(app: App) -> Answer:
     began_s = time.monotonic()
     _say("\nFirst sync …")
     while True:
@@ -324,7 +325,7 @@ def _first_sync(app: App) -> AppAnswer:
             _say(f"  so far: {_counts(answer)}")
 
 
-def _report(app: App, answer: AppAnswer) -> bool:
+def _report(app: App, answer: Answer) -> bool:
     if answer.status == 200 and answer.content.get("success") is True:
         _say(f"  {_counts(answer)}")
         return True
@@ -333,7 +334,7 @@ def _report(app: App, answer: AppAnswer) -> bool:
     return False
 
 
-def _counts(answer: AppAnswer) -> str:
+def _counts(answer: Answer) -> str:
     counts = answer.content
     names = ("fetched", "inserted", "updated", "unchanged", "skipped", "quarantined")
     text = ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name) is not None)

@@ -28,7 +28,6 @@ from dev.simulator.client import SimulatorClient
 
 DATABASE = "bench"
 _LONGEST_S = 3600.0
-CONTENDERS = ("product", "floor", "dlt_tuned", "dlt_documented", "row_by_row")
 _OWN_TABLES = ("product", "floor", "row_by_row")
 # What the machine has anyway: a first start's small buffers would measure the disk instead.
 SERVER_OPTIONS = {
