@@ -24,7 +24,7 @@ from dev.services.azurite import Azurite
 from dev.services.postgres import Postgres
 from dev.services.processes import ServiceError, Supervisor
 from dev.services.simulator import SimulatorProcess
-from dev.simulator.client import SimulatorClient
+from dev.simulator import Simulator, connect
 
 DATABASE = "bench"
 _LONGEST_S = 3600.0
@@ -156,7 +156,7 @@ class Stage:
     supervisor: Supervisor
     folder: Path
     simulator: SimulatorProcess
-    client: SimulatorClient
+    client: Simulator
     azurite: Azurite
     referrals: int
     page_size: int
@@ -173,7 +173,7 @@ class Stage:
         """
         with Supervisor() as supervisor:
             simulator = SimulatorProcess.start(supervisor, folder / "simulator", referrals=1)
-            client = SimulatorClient(simulator.url, simulator.ca_file, timeout_s=_LONGEST_S)
+            client = connect(simulator.url, simulator.ca_file, timeout_s=_LONGEST_S)
             azurite = Azurite.start(supervisor, folder / "azurite", in_memory=True)
             stage = cls(
                 supervisor=supervisor,

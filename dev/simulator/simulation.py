@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -74,6 +75,16 @@ class Simulation:
         self.faults.clear()
         self.entra.reset()
         self.clear_requests()
+
+    def measure_process(self) -> dict[str, float | None]:
+        """CPU seconds so far and peak memory in bytes, None where the system does not tell."""
+        peak: float | None = None
+        if sys.platform != "win32":
+            import resource
+
+            unit = 1 if sys.platform == "darwin" else 1_024
+            peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        return {"cpu_s": time.process_time(), "peak_bytes": peak}
 
     def answer(self, request: Request) -> Response:
         """Answer one request to Partner Center or Entra ID, and record it."""
