@@ -89,7 +89,13 @@ def _run(options: argparse.Namespace, state: Path, supervisor: Supervisor) -> in
     environ = local_settings.environ_for(world.values, CLONE, live=options.live)
     _migrate(environ, ask_first=options.live)
     _sign_in(environ, interactive=options.live)
-    with _app(options, state, supervisor, world, environ) as app:
+    needs_file = App.func() is not None and not options.live
+    with (
+        local_settings.generated(CLONE, state, world.values)
+        if needs_file
+        else contextlib.nullcontext()
+    ):
+        app = _start_app(options, state, supervisor, world, environ)
         answer = _first_sync(app)
         if not options.live and _needs_sign_in(answer):
             # The simulator has forgotten its sign-ins, say after a kill.
@@ -277,28 +283,24 @@ def _is_signed_in(environ: Mapping[str, str]) -> bool:
 # The app
 
 
-@contextlib.contextmanager
-def _app(
+def _start_app(
     options: argparse.Namespace,
     state: Path,
     supervisor: Supervisor,
     world: World,
     environ: Mapping[str, str],
-) -> Iterator[App]:
-    with contextlib.ExitStack() as stack:
-        with _step("App") as notes:
-            if App.func() is not None and not options.live:
-                stack.enter_context(local_settings.generated(CLONE, state, world.values))
-            app = App.start(
-                supervisor,
-                state,
-                environ=environ,
-                values=world.values,
-                port=options.port,
-                show=options.verbose,
-            )
-            notes.append(f"{app.url} ({'func' if app.is_func else 'dev.host'})")
-        yield app
+) -> App:
+    with _step("App") as notes:
+        app = App.start(
+            supervisor,
+            state,
+            environ=environ,
+            values=world.values,
+            port=options.port,
+            show=options.verbose,
+        )
+        notes.append(f"{app.url} ({'func' if app.is_func else 'dev.host'})")
+    return app
 
 
 def _needs_sign_in(answer: Answer) -> bool:

@@ -7,23 +7,22 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dev import machine
 from dev.bench.cold_start import measure_cold_start
 from dev.bench.drawing import draw
-from dev.bench.environment import REQUIREMENTS
 from dev.bench.growth import measure_growth
 from dev.bench.loading import SHORT_UP_TO, measure_latency, measure_loading
 from dev.bench.options import SECTIONS
 from dev.bench.reading import measure_reading
+from dev.bench.stage import CONTENDERS_NEED
 from dev.bench.summary import Results, budgets, tables
-from dev.folders import state_folder
-from dev.services.postgres import wheel_binaries
+from dev.bootstrap import SetupError
+from dev.folders import CLONE, state_folder
 from dev.services.processes import ServiceError
 
 MILLION = 1_000_000
@@ -38,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
     folder.mkdir(parents=True)
     try:
         results = _measure(options, folder)
-    except ServiceError as error:
+    except (ServiceError, SetupError) as error:
         _say(f"\n{error}")
         return 1
     except KeyboardInterrupt:
@@ -104,24 +103,14 @@ def _measure(options: argparse.Namespace, folder: Path) -> Results:
 
 
 def _machine() -> dict[str, Any]:
-    server = subprocess.run(
-        [str(wheel_binaries() / "postgres"), "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     pins = dict(
         line.split("==")
-        for line in REQUIREMENTS.read_text(encoding="utf-8").split()
+        for line in (CLONE / CONTENDERS_NEED[0]).read_text(encoding="utf-8").split()
         if "==" in line
     )
     return {
-        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "cores": os.cpu_count(),
+        **machine.describe(),
         "processor": _processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "postgres": server.stdout.split()[-1],
         "dlt": pins["dlt[postgres]"],
         "msgspec": version("msgspec"),
         "psycopg": version("psycopg"),

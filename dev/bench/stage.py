@@ -16,9 +16,8 @@ from typing import Any
 import psutil
 import psycopg
 
-from dev import local_settings
+from dev import bootstrap, local_settings
 from dev.bench.contenders.task import Task
-from dev.bench.environment import ensure_environment
 from dev.folders import CLONE
 from dev.services.azurite import Azurite
 from dev.services.postgres import Postgres
@@ -27,6 +26,7 @@ from dev.services.simulator import SimulatorProcess
 from dev.simulator import Simulator, connect
 
 DATABASE = "bench"
+CONTENDERS_NEED = ("dev/bench/requirements.txt",)
 _LONGEST_S = 3600.0
 _OWN_TABLES = ("product", "floor", "row_by_row")
 # What the machine has anyway: a first start's small buffers would measure the disk instead.
@@ -333,5 +333,5 @@ class Stage:
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
         if arena.contender.startswith("dlt"):
-            python = str(ensure_environment())
+            python = str(bootstrap.ensure_environment(CONTENDERS_NEED))
         return [python, "-m", f"dev.bench.contenders.{arena.contender}", str(file)], environ

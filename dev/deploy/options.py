@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """Reads a command; its `needs_packages` says whether it needs the packages of the app."""
     deploy = argparse.ArgumentParser(
         prog="python3 -m dev deploy",
-        description="The runbook's commands; docs/operations.md tells when to use which.",
+        description="The runbook's commands; docs/operations.md says when to use which.",
     )
     commands = deploy.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

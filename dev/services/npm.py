@@ -40,8 +40,8 @@ def ensure_installed(name: str, title: str, say: Callable[[str], None] = print) 
 
     Args:
         name: of the folder in dev/ with package.json and its lock file.
-        title: for people.
-        say: tells progress.
+        title: its name in messages.
+        say: prints a line of progress.
 
     Raises:
         ServiceError: npm could not install it.

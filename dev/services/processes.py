@@ -129,7 +129,7 @@ class Supervisor:
             how["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         else:
             how["start_new_session"] = True
-            # In the child, before its program: there is no moment in which it is not known.
+            # Runs in the child before its program: from its first moment the watchdog knows it.
             how["preexec_fn"] = lambda: announce(os.getpid())
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:

@@ -15,7 +15,7 @@ POLL_S = 0.5
 
 
 class Stop:
-    """Takes SIGTERM, SIGINT and SIGHUP, as far as the system has them, as wishes to end."""
+    """Waits for SIGTERM, SIGINT or SIGHUP, as far as the system has them."""
 
     def __init__(self) -> None:
         # A signal may come at any instruction: this queue's put is safe then, an Event's set not.

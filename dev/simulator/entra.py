@@ -236,7 +236,7 @@ class Entra:
         Args:
             code: a key of `TOKEN_ERRORS`; None ends all refusals.
             times: how many requests; None: until `fail_with(None)`.
-            grant: which requests. Polls of a device code that nobody has approved still
+            grant: which requests. Polls of a device code that is not approved yet still
                 get `authorization_pending`, because policies are checked after it.
             error, suberror, claims, status: in place of the table's.
 
@@ -497,7 +497,7 @@ class Entra:
         if code.account is None and wait_s is not None and now >= code.created_s + wait_s:
             code.account = self.account
         if code.account is None:
-            # Half a second of leave, for clients that count from when they sent their poll.
+            # Half a second less, for clients that count from when they sent their poll.
             early = now < code.last_poll_s + code.interval_s - 0.5
             code.last_poll_s = now
             waiting = "slow_down" if early else "authorization_pending"

@@ -167,7 +167,7 @@ class _Server(ThreadingHTTPServer):
                 self._connections.add(connection)
             _Handler(connection, client_address, self)
         except (OSError, ssl.SSLError):
-            # The client went away, or does not know the CA: its business.
+            # The client went away, or does not trust the CA. The server goes on.
             _log.debug("a connection ended early", exc_info=True)
         finally:
             with self._connections_lock:
@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815 (its API)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its API)
-        """Keep quiet: what arrived is recorded elsewhere."""
+        """Print nothing: the simulation records the requests."""
 
     def _send(self, response: Response) -> None:
         if response.delivery == "reset":
@@ -248,9 +248,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reset(self) -> None:
         self.close_connection = True
-        # Lingering for zero seconds makes the close send a reset instead of an orderly end.
+        # With a linger time of zero, close sends a reset (RST) instead of an orderly end (FIN).
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Closing needs every file of the socket closed.
+        # The socket only closes once every file made from it is closed.
         self.rfile.close()
         self.connection.close()
 

@@ -152,7 +152,7 @@ class Simulation:
         return self.partner_center.answer_not_found(request)
 
     def _answer_fault(self, request: Request, target: str, fault: Fault) -> Response | None:
-        """The answer that takes the service's place, None if the service is to answer."""
+        """The fault's own answer; None if the service answers and the fault changes that."""
         response: Response | None = None
         if fault.kind == "status":
             message = f"Simulated status {fault.status}."
