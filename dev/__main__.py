@@ -32,7 +32,7 @@ Without arguments: everything that CI runs, that is format, lint, types, import 
 tests. With arguments: only pytest, with those arguments, as in
     python3 -m dev test tests/dev -x -k timers
 With --mutants: break the code in the ways that tests/promise/mutants lists and see the named
-tests fail; words choose among them. Without words, all of them run and docs/promise.md gets the outcome.
+tests fail; words choose among them. Without words, all run and docs/promise.md gets the outcome.
 With --promise: run the proofs of the promise and write their numbers into docs/promise.md; with
 PROMISE_LONG=1 their long forms (words choose among these), with PROMISE_SEED=N another sample.
 With --tables: run nothing, write the tables anew from tests/promise/sentences.toml.

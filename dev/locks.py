@@ -32,7 +32,7 @@ def _try_lock(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def hold(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock `path` for the block, waiting for another holder; a wait calls `on_wait` once."""
+    """Hold the lock `path` for the block, waiting for its holder; a wait calls `on_wait` once."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         has_waited = False

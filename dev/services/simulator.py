@@ -11,7 +11,7 @@ from dev.services.processes import Child, Supervisor, free_port
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorProcess:
-    """A running simulator. Partner Center and Entra ID both answer at `url`; `ca_file` verifies it."""
+    """A running simulator; Partner Center and Entra ID answer at `url`, `ca_file` verifies it."""
 
     url: str
     tenant_id: str
