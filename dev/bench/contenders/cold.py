@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 
-def main() -> None:
+async def main() -> None:
     """Arguments: the app's folder, the function's name, the method, the file for the result."""
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     app, name, method, file = sys.argv[1:]
@@ -21,7 +22,7 @@ def main() -> None:
     from dev.host.worker import Worker
 
     worker = Worker(Path(app))
-    functions = {function.name: function for function in worker.start()}
+    functions = {function.name: function for function in await worker.start()}
     ready_s, ready_cpu_s = time.monotonic(), time.process_time()
     request = Message(
         method=method,
@@ -35,7 +36,7 @@ def main() -> None:
         params={},
         query={},
     )
-    outcome = worker.invoke(functions[name], TypedData(http=request), "measured")
+    outcome = await worker.invoke(functions[name], TypedData(http=request), "measured")
     ended_s, ended_cpu_s = time.monotonic(), time.process_time()
     status = outcome.value.http.status_code if outcome.value is not None else None
     measured = {
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
