@@ -119,7 +119,7 @@ class Site:
         http = Message(
             method=request.method,
             url=request.url,
-            headers={name.lower(): value for name, value in added.items()} | request.headers,
+            headers={**{name.lower(): value for name, value in added.items()}, **request.headers},
             body=TypedData(bytes=request.body) if request.body else TypedData(),
             params=parameters,
             query=read_query(request.query),
