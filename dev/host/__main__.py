@@ -30,11 +30,16 @@ IDLE_TIMEOUT_S = 130
 WAITING_CALLERS = 128
 
 
+def _absolute(path: str) -> Path:
+    # The host changes into the app's folder.
+    return Path(path).absolute()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dev.host", description=__doc__)
     parser.add_argument("--app", type=Path, default=Path(), help="folder with function_app.py")
     parser.add_argument("--port", type=int, default=7071, help="0 picks a free one")
-    parser.add_argument("--port-file", type=Path, help="JSON: port and pid, once it is ready")
+    parser.add_argument("--port-file", type=_absolute, help="JSON: port and pid, once it serves")
     parser.add_argument("--settings", type=Path, help="a file like local.settings.json")
     parser.add_argument(
         "--added-headers-file",
@@ -104,6 +109,7 @@ async def _site(options: argparse.Namespace, worker: Worker, port: int) -> Site:
     _apply_settings(options.settings, port)
     prefix = configuration.read_route_prefix(app)
     added = options.added_headers_file
+    added_headers = {} if added is None else configuration.read_texts(added)
     os.chdir(app)
     functions = [function for function in await worker.start() if _is_enabled(function)]
     timers = [
@@ -120,7 +126,7 @@ async def _site(options: argparse.Namespace, worker: Worker, port: int) -> Site:
             if function.trigger["type"] == "httpTrigger"
         ],
         timers={timer.function.name: timer for timer in timers},
-        added_headers={} if added is None else configuration.read_texts(added),
+        added_headers=added_headers,
         port=port,
     )
 
@@ -141,9 +147,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until a signal or the parent's end; returns the exit code."""
     options = _parser().parse_args(arguments)
     stop = Stop()
-    for name in ("port_file", "settings", "added_headers_file"):
-        if getattr(options, name) is not None:
-            setattr(options, name, getattr(options, name).absolute())
     try:
         with _listen(options.port) as listener:
             asyncio.run(_serve(options, listener, stop))
