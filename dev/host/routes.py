@@ -14,10 +14,9 @@ def read_path(raw: str) -> str:
 
     An encoded slash stays encoded, and so do bytes that are no UTF-8.
     """
+    decoded = unquote(re.sub("%(?=2[fF])", "%25", raw), errors="surrogateescape")
     kept: list[str] = []
-    for part in _readable(
-        unquote(re.sub("%(?=2[fF])", "%25", raw), errors="surrogateescape")
-    ).split("/"):
+    for part in _readable(decoded).split("/"):
         if part == "..":
             kept[1:] = kept[1:-1]
         elif part != ".":
@@ -37,8 +36,8 @@ def read_query(raw: str) -> dict[str, str]:
     """
     found: dict[str, tuple[str, str]] = {}
     for name, value in parse_qsl(raw, keep_blank_values=True, errors="surrogateescape"):
-        _, earlier = found.get(name.lower(), ("", None))
-        found[name.lower()] = (name, value if earlier is None else f"{earlier},{value}")
+        key = name.lower()
+        found[key] = (name, f"{found[key][1]},{value}" if key in found else value)
     return {_readable(name): _readable(value) for name, value in found.values() if value}
 
 
