@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from pc_core.telemetry import invocation
-from pc_core.web import (
-    company_routes,
-    health_routes,
-    openapi,
-    page,
-    quarantine_routes,
-    referral_routes,
-    run_routes,
-    sign_in_routes,
-    status_routes,
-    sync_routes,
-)
+from pc_core.observe.calls import invocation
+from pc_core.web import openapi
 from pc_core.web.door import serve
 from pc_core.web.exchange import Route
+from pc_core.web.routes import (
+    companies,
+    health,
+    page,
+    quarantine,
+    referrals,
+    runs,
+    sign_in,
+    status,
+    sync,
+)
 
 if TYPE_CHECKING:
-    from pc_core.wiring import App
+    from pc_core.wiring.app import App
 
 logging.getLogger("azure").setLevel(logging.WARNING)
 
@@ -36,9 +36,9 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 def open_app() -> "App":
     """The worker's app, built from its settings when it is first asked for."""
-    from pc_core import wiring
+    from pc_core.wiring import app
 
-    return wiring.app()
+    return app.app()
 
 
 @app.timer_trigger(
@@ -47,9 +47,7 @@ def open_app() -> "App":
 def scheduled_sync(timer: func.TimerRequest, context: func.Context) -> None:
     """Pull what changed; a failed run raises, so that the host records a failed invocation."""
     with invocation(context, name="scheduled_sync"):
-        sync_routes.run_on_schedule(
-            open_app, is_late=timer.past_due, invocation_id=context.invocation_id
-        )
+        sync.run_on_schedule(open_app, is_late=timer.past_due, invocation_id=context.invocation_id)
 
 
 def _http(name: str, route: Route) -> None:
@@ -60,23 +58,23 @@ def _http(name: str, route: Route) -> None:
             return serve(req, route, open_app, context)
 
 
-_http("health", health_routes.HEALTH)  # GET /healthz
-_http("health_live", health_routes.LIVE)  # GET /healthz/live
-_http("health_ready", health_routes.READY)  # GET /healthz/ready
-_http("sync", sync_routes.SYNC)  # POST /api/v1/partner-center/referrals/sync
-_http("runs", run_routes.RUNS)  # GET /api/v1/partner-center/sync-runs
-_http("run", run_routes.RUN)  # GET /api/v1/partner-center/sync-runs/{task_id}
-_http("status", status_routes.STATUS)  # GET /api/v1/partner-center/status
-_http("referrals", referral_routes.LIST)  # GET /api/v1/partner-center/referrals
-_http("referral", referral_routes.DETAIL)  # GET /api/v1/partner-center/referrals/{referral_id}
-_http("attention", referral_routes.ATTENTION)  # GET /api/v1/partner-center/attention
-_http("statistics", referral_routes.STATISTICS)  # GET /api/v1/partner-center/statistics
-_http("companies", company_routes.LIST)  # GET /api/v1/partner-center/companies
-_http("company", company_routes.ONE)  # GET /api/v1/partner-center/companies/{domain}
-_http("quarantine", quarantine_routes.LIST)  # GET /api/v1/partner-center/quarantine
-_http("quarantine_replay", quarantine_routes.REPLAY)  # POST …/quarantine/replay
-_http("sign_in", sign_in_routes.START)  # POST /api/v1/partner-center/sign-in
-_http("sign_in_poll", sign_in_routes.POLL)  # GET /api/v1/partner-center/sign-in/{id}
+_http("health", health.HEALTH)  # GET /healthz
+_http("health_live", health.LIVE)  # GET /healthz/live
+_http("health_ready", health.READY)  # GET /healthz/ready
+_http("sync", sync.SYNC)  # POST /api/v1/partner-center/referrals/sync
+_http("runs", runs.RUNS)  # GET /api/v1/partner-center/sync-runs
+_http("run", runs.RUN)  # GET /api/v1/partner-center/sync-runs/{task_id}
+_http("status", status.STATUS)  # GET /api/v1/partner-center/status
+_http("referrals", referrals.LIST)  # GET /api/v1/partner-center/referrals
+_http("referral", referrals.DETAIL)  # GET /api/v1/partner-center/referrals/{referral_id}
+_http("attention", referrals.ATTENTION)  # GET /api/v1/partner-center/attention
+_http("statistics", referrals.STATISTICS)  # GET /api/v1/partner-center/statistics
+_http("companies", companies.LIST)  # GET /api/v1/partner-center/companies
+_http("company", companies.ONE)  # GET /api/v1/partner-center/companies/{domain}
+_http("quarantine", quarantine.LIST)  # GET /api/v1/partner-center/quarantine
+_http("quarantine_replay", quarantine.REPLAY)  # POST …/quarantine/replay
+_http("sign_in", sign_in.START)  # POST /api/v1/partner-center/sign-in
+_http("sign_in_poll", sign_in.POLL)  # GET /api/v1/partner-center/sign-in/{id}
 _http("describe", openapi.OPENAPI)  # GET /api/v1/openapi.json
 _http("mini_ui", page.PAGE)  # GET /mini-ui/ and its files
 _http("home", page.HOME)  # GET / leads to /mini-ui/

@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _company_domain(text: str) -> str:
-    from pc_core.company_domain import registrable_domain
+    from pc_core.referral.suffixes import registrable_domain
 
     found = registrable_domain(text)
     if found is None:

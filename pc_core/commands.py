@@ -13,13 +13,14 @@ from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pc_core import config, events
+from pc_core import config
 from pc_core.errors import FixSetting, PartnerCenterSyncError
-from pc_core.report import Report, RunState
+from pc_core.observe import events
+from pc_core.sync.report import Report, RunState
 
 if TYPE_CHECKING:
-    from pc_core.earlier import Difference
-    from pc_core.wiring import App
+    from pc_core.sync.takeover import Difference
+    from pc_core.wiring.app import App
 
 SUCCESS, FAILURE, WRONG_SETTING, NOTHING_DONE = 0, 1, 2, 3
 _SYNCING = frozenset({"sync", "sign-in", "replay-quarantine"})
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _app(command: str) -> App:
-    from pc_core.wiring import App
+    from pc_core.wiring.app import App
 
     return App(config.load(local_settings=True, for_sync=command in _SYNCING))
 

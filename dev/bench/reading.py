@@ -15,16 +15,17 @@ import psycopg
 
 from dev.bench.contenders.floor import COLUMNS
 from dev.bench.stage import Arena, Stage, run_child
-from pc_core.store import (
+from pc_core.reading import (
     CompanyFilter,
     CompanySort,
-    Database,
-    Reader,
+    CompanySortKey,
+    Order,
     ReferralFilter,
     Sort,
+    SortKey,
 )
-from pc_core.store.companies import CompanySortKey
-from pc_core.store.listing import Order, SortKey
+from pc_core.store.pool import Database
+from pc_core.store.reading.reader import Reader
 
 PAGE = 50
 LOADED = 10_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import time
@@ -18,22 +17,22 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from pc_core import events, telemetry
-from pc_core.budget import Budget
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
     LinkRefused,
     NonsenseAnswer,
     OrderRefused,
-    SignInNeeded,
-    TryLater,
 )
+from pc_core.identity.token import Token, TokenSource
+from pc_core.observe import calls, events
 from pc_core.partner_center import links, refusals, retry
+from pc_core.partner_center.answers import parse_page, single_item
+from pc_core.partner_center.refusals import gave_up, not_allowed, unexpected
 from pc_core.partner_center.retry import RetryPolicy
 from pc_core.partner_center.transport import ExactAdapter
-from pc_core.ports import FetchedPage, Token, TokenSource
-from pc_core.referral import parse_page
+from pc_core.sync.budget import Budget
+from pc_core.sync.ports import FetchedPage
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Largest answer that is read; a page of 1,000 referrals has about 3 MB."""
@@ -170,7 +169,7 @@ class PartnerCenterClient:
                 code="api_unexpected_status",
             )
         return FetchedPage(
-            items=[_single_item(answer.body, path)],
+            items=[single_item(answer.body, path)],
             next_link=None,
             served_at=answer.served_at,
             fetched_at=answer.arrived_at,
@@ -236,11 +235,11 @@ class PartnerCenterClient:
                     may_refresh = False
                     token = self._tokens.token(refresh=True)
                 else:
-                    raise _not_allowed(refusal, path)
+                    raise not_allowed(refusal, path)
                 attempt -= 1
                 continue
             if refusal is not None and not retry.is_transient(refusal.status):
-                raise _unexpected(refusal, path)
+                raise unexpected(refusal, path)
             self._wait_or_give_up(answer, path, budget, attempt=attempt, started=started)
 
     def _wait_or_give_up(
@@ -267,7 +266,7 @@ class PartnerCenterClient:
             return
         if answer is None and budget.remaining_s() <= 0:
             raise BudgetEnded
-        raise _gave_up(
+        raise gave_up(
             None if answer is None else answer.status,
             path,
             attempt=attempt,
@@ -283,7 +282,7 @@ class PartnerCenterClient:
         self.retries += sent > 1
         request_id = str(uuid.uuid4())
         try:
-            with telemetry.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
+            with calls.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
                 call.request_id = request_id
                 answer = self._exchange(path, query, token, budget, request_id)
                 call.result = str(answer.status)
@@ -374,47 +373,6 @@ def _read_refusal(answer: _Answer | None) -> refusals.Refusal | None:
     return refusals.read_refusal(answer.status, answer.headers, answer.body)
 
 
-def _not_allowed(refusal: refusals.Refusal, path: str) -> SignInNeeded | FixSetting:
-    if refusal.status == 401:
-        return refusals.unauthorized(refusal, path=path)
-    return refusals.forbidden(refusal, path=path)
-
-
-def _unexpected(refusal: refusals.Refusal, path: str) -> NonsenseAnswer:
-    if 300 <= refusal.status < 400:
-        return NonsenseAnswer(
-            f"Partner Center answered GET {path} with a redirect ({refusal.status}). It was not "
-            "followed, because the token goes to the configured host only. If the API has moved, "
-            "set HUNTER_PARTNER_CENTER_API_URL. Nothing was lost.",
-            code="redirect_not_followed",
-        )
-    named = f", {refusal.code}" if refusal.code else ""
-    return NonsenseAnswer(
-        f"Partner Center answered {refusal.status}{named} to GET {path}, which is no answer to "
-        "that question. Saved pages are kept; the next run tries again.",
-        code="api_unexpected_status",
-    )
-
-
-def _gave_up(
-    status: int | None, path: str, *, attempt: int, spent_s: float, asked_for_s: float | None
-) -> TryLater:
-    times = "once" if attempt == 1 else f"{attempt} times"
-    if status is None:
-        happened, code = "gave no complete answer", "partner_center_unreachable"
-    elif status == 429:
-        happened, code = "is throttling (429)", "partner_center_throttled"
-    else:
-        happened, code = f"has trouble ({status})", "partner_center_unavailable"
-    wish = "" if asked_for_s is None else f" It asks to wait {asked_for_s:.0f} s."
-    return TryLater(
-        f"Partner Center {happened}: GET {path} was sent {times} in {spent_s:.0f} s.{wish} Saved "
-        "pages are kept; the next run goes on.",
-        code=code,
-        retry_after_s=asked_for_s,
-    )
-
-
 def _note_failure(path: str, attempt: int, **fields: Any) -> None:
     events.emit(
         "partner_center_request_failed",
@@ -423,24 +381,3 @@ def _note_failure(path: str, attempt: int, **fields: Any) -> None:
         attempt=attempt,
         **{name: value for name, value in fields.items() if value is not None},
     )
-
-
-def _single_item(body: bytes, path: str) -> bytes:
-    item = body.removeprefix(b"\xef\xbb\xbf").strip()
-    if item.startswith(b"{") and item.endswith(b"}"):
-        items = parse_page(b'{"value":[' + item + b"]}").items
-        if len(items) == 1 and _may_be_a_referral(items[0]):
-            return items[0]
-    raise NonsenseAnswer(
-        f"Partner Center's answer to GET {path} is no referral. Nothing was concluded from it; "
-        "the referral is asked for again later."
-    )
-
-
-def _may_be_a_referral(item: bytes) -> bool:
-    """Whether it has an id; JSON that only a tolerant parser reads is left for it to judge."""
-    try:
-        content = json.loads(item)
-    except (ValueError, RecursionError):
-        return True
-    return isinstance(content, dict) and "id" in content

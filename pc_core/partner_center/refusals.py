@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pc_core.errors import FixSetting, SignInNeeded, SignInState
+from pc_core.errors import FixSetting, NonsenseAnswer, SignInNeeded, SignInState, TryLater
 
 MFA_MISSING = "900421"
 WRONG_AUDIENCE = "900420"
@@ -127,3 +127,47 @@ def _error_codes(body: bytes) -> Iterator[str]:
         if isinstance(error.get("code"), str | int):
             yield str(error["code"])
         error = error.get("innerError", error.get("innererror"))
+
+
+def not_allowed(refusal: Refusal, path: str) -> SignInNeeded | FixSetting:
+    """The error for a 401 or 403."""
+    if refusal.status == 401:
+        return unauthorized(refusal, path=path)
+    return forbidden(refusal, path=path)
+
+
+def unexpected(refusal: Refusal, path: str) -> NonsenseAnswer:
+    """The error for a status that is no answer to the request."""
+    if 300 <= refusal.status < 400:
+        return NonsenseAnswer(
+            f"Partner Center answered GET {path} with a redirect ({refusal.status}). It was not "
+            "followed, because the token goes to the configured host only. If the API has moved, "
+            "set HUNTER_PARTNER_CENTER_API_URL. Nothing was lost.",
+            code="redirect_not_followed",
+        )
+    named = f", {refusal.code}" if refusal.code else ""
+    return NonsenseAnswer(
+        f"Partner Center answered {refusal.status}{named} to GET {path}, which is no answer to "
+        "that question. Saved pages are kept; the next run tries again.",
+        code="api_unexpected_status",
+    )
+
+
+def gave_up(
+    status: int | None, path: str, *, attempt: int, spent_s: float, asked_for_s: float | None
+) -> TryLater:
+    """The error for a request whose retries are used up."""
+    times = "once" if attempt == 1 else f"{attempt} times"
+    if status is None:
+        happened, code = "gave no complete answer", "partner_center_unreachable"
+    elif status == 429:
+        happened, code = "is throttling (429)", "partner_center_throttled"
+    else:
+        happened, code = f"has trouble ({status})", "partner_center_unavailable"
+    wish = "" if asked_for_s is None else f" It asks to wait {asked_for_s:.0f} s."
+    return TryLater(
+        f"Partner Center {happened}: GET {path} was sent {times} in {spent_s:.0f} s.{wish} Saved "
+        "pages are kept; the next run goes on.",
+        code=code,
+        retry_after_s=asked_for_s,
+    )

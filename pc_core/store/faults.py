@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pc_core import telemetry
 from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
+from pc_core.observe import calls
 
 _SAFE = "What was committed before stays; the transaction at hand was rolled back."
 _MIGRATE = "Apply the migrations (python -m pc_core migrate) and compare with migrate --status."
@@ -200,7 +200,7 @@ def translated(doing: str) -> Iterator[None]:
     """
     import psycopg
 
-    with telemetry.calling("SQL", "PostgreSQL", doing):
+    with calls.calling("SQL", "PostgreSQL", doing):
         try:
             yield
         except PartnerCenterSyncError:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from pc_core.account import SignInStatus
-from pc_core.erasure import ErasureCount, Tombstones
-from pc_core.plan import PagePlan, StoredRow
-from pc_core.ports import Held, Lease, QuarantineEntry, Unseen, Walk
-from pc_core.progress import SyncState
-from pc_core.report import Report
-from pc_core.store import earlier, erasure, pages, purge, quarantine, walks
-from pc_core.store import lease as leases
-from pc_core.store import state as states
+from pc_core.identity.account import SignInStatus
+from pc_core.referral.tombstones import ErasureCount, Tombstones
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
+from pc_core.store.writing import earlier, erasure, pages, purge, quarantine, walks
+from pc_core.store.writing import lease as leases
+from pc_core.store.writing import state as states
+from pc_core.sync.plan import PagePlan, StoredRow
+from pc_core.sync.ports import Held, Lease, QuarantineEntry, Unseen, Walk
+from pc_core.sync.report import Report
+from pc_core.sync.state import SyncState
 
 
 class PostgresStore:

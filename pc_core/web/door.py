@@ -11,8 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pc_core import events
 from pc_core.errors import PartnerCenterSyncError
+from pc_core.observe import events
 from pc_core.web import access, respond
 from pc_core.web.access import Caller, Role
 from pc_core.web.exchange import Answer, Request, Route, Visit

@@ -6,21 +6,11 @@ from functools import cache
 from typing import Any
 
 from pc_core import __version__
-from pc_core.web import (
-    company_routes,
-    describe,
-    health_routes,
-    quarantine_routes,
-    referral_routes,
-    respond,
-    run_routes,
-    sign_in_routes,
-    status_routes,
-    sync_routes,
-)
+from pc_core.web import describe, respond
 from pc_core.web.access import Role
 from pc_core.web.exchange import Answer, Route, Visit
 from pc_core.web.query import Query
+from pc_core.web.routes import companies, health, quarantine, referrals, runs, sign_in, status, sync
 
 _ROLE_NAMES = {Role.READER: "Referrals.Read", Role.OPERATOR: "Referrals.Operate"}
 
@@ -28,23 +18,23 @@ _ROLE_NAMES = {Role.READER: "Referrals.Read", Role.OPERATOR: "Referrals.Operate"
 def routes() -> tuple[Route, ...]:
     """Every described route."""
     return (
-        health_routes.HEALTH,
-        health_routes.LIVE,
-        health_routes.READY,
-        sync_routes.SYNC,
-        run_routes.RUNS,
-        run_routes.RUN,
-        status_routes.STATUS,
-        referral_routes.LIST,
-        referral_routes.DETAIL,
-        referral_routes.ATTENTION,
-        referral_routes.STATISTICS,
-        company_routes.LIST,
-        company_routes.ONE,
-        quarantine_routes.LIST,
-        quarantine_routes.REPLAY,
-        sign_in_routes.START,
-        sign_in_routes.POLL,
+        health.HEALTH,
+        health.LIVE,
+        health.READY,
+        sync.SYNC,
+        runs.RUNS,
+        runs.RUN,
+        status.STATUS,
+        referrals.LIST,
+        referrals.DETAIL,
+        referrals.ATTENTION,
+        referrals.STATISTICS,
+        companies.LIST,
+        companies.ONE,
+        quarantine.LIST,
+        quarantine.REPLAY,
+        sign_in.START,
+        sign_in.POLL,
         OPENAPI,
     )
 
@@ -101,8 +91,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.method == "POST":
         usual |= {"413": "The body is too large", "415": "The body is not JSON"}
-    for status, words in usual.items():
-        responses.setdefault(status, describe.problem(words))
+    for code, words in usual.items():
+        responses.setdefault(code, describe.problem(words))
     return {
         **route.operation,
         "description": f"Needs the role {_ROLE_NAMES[route.who]}.",

@@ -117,7 +117,7 @@ def own_cursor() -> Iterator[None]:
     Raises:
         BadParameter: the cursor belongs to another filter or sort, or is none.
     """
-    from pc_core.store import ForeignCursor
+    from pc_core.reading import ForeignCursor
 
     try:
         yield

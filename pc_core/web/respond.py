@@ -20,7 +20,7 @@ from pc_core.errors import (
     SignInNeeded,
     TryLater,
 )
-from pc_core.report import Failure, FailureKind, Report, RunState
+from pc_core.sync.report import Failure, FailureKind, Report, RunState
 from pc_core.web.access import LOGIN_URL, Refusal
 from pc_core.web.exchange import Answer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pc_core.report import Counts
+from pc_core.sync.report import Counts
 from pc_core.web.describe import (
     ANY,
     COUNT,

@@ -4,74 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pc_core.reading import Reader
+
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pc_core.config import Settings
-    from pc_core.health import Ready
-    from pc_core.report import Report
-    from pc_core.sign_in import PendingSignIn, SignInProgress
-    from pc_core.store.companies import Company, CompanyFilter, CompanyPage, CompanySort
-    from pc_core.store.listing import ReferralFilter, ReferralPage, Sort
-    from pc_core.store.reader import (
-        QuarantinePage,
-        QuarantineState,
-        ReferralDetail,
-        RunPage,
-        Statistics,
-    )
-    from pc_core.sync import Mode, Trigger
-
-
-class Reader(Protocol):
-    """What is stored; `store.Reader` fulfils it.
-
-    Every call raises TryLater or FixSetting; a foreign cursor is a ValueError.
-    """
-
-    def list_referrals(
-        self,
-        found: ReferralFilter | None = None,
-        *,
-        sort: Sort | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> ReferralPage:
-        """One page of a listing."""
-
-    def get_referral(self, referral_id: str) -> ReferralDetail | None:
-        """One referral with its history; None if it is not stored."""
-
-    def get_company(self, domain: str) -> Company | None:
-        """A customer's domain and its referrals; None if there are none."""
-
-    def list_companies(
-        self,
-        found: CompanyFilter | None = None,
-        *,
-        sort: CompanySort | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> CompanyPage:
-        """One page of the companies."""
-
-    def statistics(self, now: datetime) -> Statistics:
-        """Referrals by week and country."""
-
-    def list_runs(self, *, cursor: str | None = None, limit: int = 20) -> RunPage:
-        """Runs, newest first."""
-
-    def get_run(self, task_id: str) -> Report | None:
-        """One run; None if there is none on record."""
-
-    def list_quarantine(
-        self,
-        *,
-        state: QuarantineState | None = "open",
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> QuarantinePage:
-        """Entries, newest first."""
+    from pc_core.health.readiness import Ready
+    from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+    from pc_core.sync.report import Mode, Report, Trigger
 
 
 class SignIn(Protocol):

@@ -14,8 +14,8 @@ import pytest
 
 from dev.simulator import Simulator
 from pc_core.config import Settings
-from pc_core.token_cache import new_key
-from pc_core.wiring import App
+from pc_core.identity.blobs import new_key
+from pc_core.wiring.app import App
 
 CLONE = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from dev.simulator import Simulator
-from pc_core.wiring import App
+from pc_core.wiring.app import App
 from tests.commands.conftest import CLONE, Outcome
 
 Command = Callable[..., Outcome]

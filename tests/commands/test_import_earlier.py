@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from dev.services.postgres import Postgres
 from dev.simulator import Simulator
-from pc_core.earlier import _understand
-from pc_core.ports import EarlierRow
-from pc_core.referral import Malformed, Referral
-from pc_core.wiring import App
+from pc_core.referral.referral import Malformed, Referral
+from pc_core.sync.ports import EarlierRow
+from pc_core.sync.takeover import _understand
+from pc_core.wiring.app import App
 from tests.commands.conftest import Outcome
 
 Command = Callable[..., Outcome]

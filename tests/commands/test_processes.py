@@ -12,7 +12,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from dev.simulator import Simulator
-from pc_core.wiring import App
+from pc_core.wiring.app import App
 from tests.sync.harness import admits
 
 Start = Callable[..., subprocess.Popen[str]]

@@ -20,13 +20,13 @@ REPORT = """<?xml version="1.0"?>
   <testcase classname="tests.promise.test_kill" name="test_kills[full run]" time="1.5">
     <properties><property name="kills" value="12"/></properties>
   </testcase>
-  <testcase classname="tests.core.test_plan" name="test_plan" time="0.1">
+  <testcase classname="tests.sync.test_plan" name="test_plan" time="0.1">
     <failure message="no"/>
   </testcase>
 </testsuite></testsuites>
 """
 KILLS = "tests/promise/test_kill.py::test_kills"
-PLAN = "tests/core/test_plan.py::test_plan"
+PLAN = "tests/sync/test_plan.py::test_plan"
 
 
 def words(text: str) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
-from pc_core import events
+from pc_core.observe import events
 from tests.infra.tls_proxy import in_front_of
 
 CLONE = Path(__file__).parents[2]

@@ -65,7 +65,7 @@ async def main() -> None:
         "test",
         trace_parent=TRACE_PARENT,
     )
-    from pc_core.store import Database
+    from pc_core.store.pool import Database
 
     authorities = Path(str(Database(database)._arguments()["sslrootcert"]))
     ours = [str(package), str(host)]

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.simulator.faults import Fault
-from pc_core import events
 from pc_core.config import Settings
 from pc_core.errors import FixSetting, SignInNeeded, SignInState
-from pc_core.ports import Token
-from pc_core.web.sync_routes import RunFailed, run_on_schedule
-from pc_core.wiring import App
+from pc_core.identity.token import Token
+from pc_core.observe import events
+from pc_core.web.routes.sync import RunFailed, run_on_schedule
+from pc_core.wiring.app import App
 from tests.infra import kusto
 from tests.infra.templates import rules
 from tests.infra.windows import windows

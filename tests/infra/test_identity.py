@@ -28,9 +28,9 @@ from dev.services.postgres import Certificate, Postgres, system_binaries
 from dev.services.processes import Supervisor, accepts_connections, free_port
 from pc_core.config import Settings
 from pc_core.errors import FixSetting, PartnerCenterSyncError
-from pc_core.store import Database, entra_password
-from pc_core.token_cache import new_key
-from pc_core.wiring import App
+from pc_core.identity.blobs import new_key
+from pc_core.store.pool import Database, entra_password
+from pc_core.wiring.app import App
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 HOST = "psql-test.postgres.database.example"

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from pc_core.config import Settings
-from pc_core.web import run_routes
 from pc_core.web.door import answer_request
 from pc_core.web.exchange import Answer, Request
-from pc_core.wiring import App
-from tests.adapters.test_key_vault import Vault, clock, connect, vault
+from pc_core.web.routes import runs
+from pc_core.wiring.app import App
+from tests.identity.test_key_vault import Vault, clock, connect, vault
 
 __all__ = ["clock", "vault"]
 
@@ -46,7 +46,7 @@ def ask(app: App, key: str | None) -> Answer:
         invocation_id="1",
         elapsed_s=lambda: 0.0,
     )
-    return answer_request(request, run_routes.RUNS, lambda: app)
+    return answer_request(request, runs.RUNS, lambda: app)
 
 
 def problem(answer: Answer) -> tuple[int, str]:

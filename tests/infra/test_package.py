@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from dev.simulator import Simulator
-from pc_core.wiring import App
+from pc_core.wiring.app import App
 from tests.commands.conftest import app, settings, signed_in
 from tests.infra.conftest import CLONE
 from tests.infra.windows import load

@@ -17,9 +17,9 @@ import pytest
 from dev.deploy import command
 from dev.folders import CLONE
 from dev.simulator.faults import Fault
-from pc_core import events
 from pc_core.__main__ import parser
 from pc_core.config import Settings
+from pc_core.observe import events
 from tests.infra import templates
 from tests.infra.conftest import Cloud
 from tests.sync.conftest import make_harness

@@ -19,11 +19,11 @@ import trustme
 
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
-from pc_core import telemetry
 from pc_core.config import Settings
 from pc_core.errors import TryLater
-from pc_core.telemetry import MOST_CALLS, Call, Calls
-from pc_core.wiring import App
+from pc_core.observe import calls
+from pc_core.observe.calls import MOST_CALLS, Call, Calls
+from pc_core.wiring.app import App
 from tests.commands.conftest import app, settings, signed_in
 from tests.infra.ingestion import KEY, Ingestion, serving
 from tests.infra.test_identity import Identity, identity
@@ -69,7 +69,7 @@ def watched(
 
 def sync(app: App, *, full: bool = False) -> str:
     """One run as the timer starts it."""
-    with telemetry.operation(TRACE_PARENT, name="scheduled_sync"):
+    with calls.operation(TRACE_PARENT, name="scheduled_sync"):
         return app.sync(trigger="timer", mode="full" if full else "incremental").state.value
 
 
@@ -251,8 +251,8 @@ def test_a_connection_string_that_cannot_be_used_does_not_stop_a_run(
     "trace_parent", ["", None, "no", f"00-{'0' * 32}-{INVOCATION}-01", TRACE_PARENT + "0"]
 )
 def test_a_trace_parent_that_names_nothing_is_no_operation(trace_parent: str | None) -> None:
-    with telemetry.operation(trace_parent, name="f"):
-        assert telemetry.current_operation() is None
+    with calls.operation(trace_parent, name="f"):
+        assert calls.current_operation() is None
 
 
 def test_a_very_long_run_keeps_its_first_calls_and_what_failed() -> None:
@@ -278,17 +278,17 @@ def test_a_very_long_run_keeps_its_first_calls_and_what_failed() -> None:
 
 
 def test_a_call_that_an_error_leaves_has_failed_with_its_code() -> None:
-    calls = Calls()
+    noted = Calls()
 
-    with telemetry.recording(calls):
-        with pytest.raises(TryLater), telemetry.calling("SQL", "PostgreSQL", "save a page"):
+    with calls.recording(noted):
+        with pytest.raises(TryLater), calls.calling("SQL", "PostgreSQL", "save a page"):
             raise TryLater("Busy.", code="database_busy")
-        with pytest.raises(OSError, match="gone"), telemetry.calling("HTTP", "host", "GET /"):
+        with pytest.raises(OSError, match="gone"), calls.calling("HTTP", "host", "GET /"):
             raise OSError("gone")
-        with telemetry.calling("HTTP", "host", "GET /") as refused:
+        with calls.calling("HTTP", "host", "GET /") as refused:
             refused.result, refused.is_success = "503", False
 
-    assert [(call.result, call.is_success) for call in calls.kept] == [
+    assert [(call.result, call.is_success) for call in noted.kept] == [
         ("database_busy", False),
         ("OSError", False),
         ("503", False),

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from pc_core.errors import LeaseLost
-from pc_core.store import Database, PostgresStore
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
 from tests.promise.trials import Trial
 from tests.sync.harness import admits, meaning
 

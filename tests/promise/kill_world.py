@@ -19,8 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dev.services.postgres import Postgres
 from dev.simulator import Simulator
-from pc_core.sync import Mode
-from pc_core.token_cache import new_key
+from pc_core.identity.blobs import new_key
+from pc_core.sync.report import Mode
 from tests.promise.nursery import Nursery
 from tests.promise.scale import LONG, SEED
 from tests.promise.wires import Meter, Wire

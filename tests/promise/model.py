@@ -20,18 +20,20 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from pc_core.account import Account, SignInStatus
-from pc_core.admission import Admission
-from pc_core.budget import Budget
-from pc_core.erasure import Tombstones
 from pc_core.errors import BudgetEnded, LeaseLost, LinkRefused
-from pc_core.plan import PagePlan, Rules, StoredRow
-from pc_core.ports import FetchedPage, Held, Lease, PartnerCenter, Store, Token, Unseen, Walk
-from pc_core.progress import SyncState, to_ticks
-from pc_core.report import Report, RunState
-from pc_core.row import Row
-from pc_core.run import Run
-from pc_core.sync import Mode, Request, Sync
+from pc_core.identity.account import Account, SignInStatus
+from pc_core.identity.token import Token
+from pc_core.referral.admission import Admission
+from pc_core.referral.row import Row
+from pc_core.referral.ticks import to_ticks
+from pc_core.referral.tombstones import Tombstones
+from pc_core.sync.budget import Budget
+from pc_core.sync.context import Run
+from pc_core.sync.plan import PagePlan, Rules, StoredRow
+from pc_core.sync.ports import FetchedPage, Held, Lease, PartnerCenter, Store, Unseen, Walk
+from pc_core.sync.report import Mode, Report, Request, RunState
+from pc_core.sync.run import Sync
+from pc_core.sync.state import SyncState
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 ADMISSION = Admission(

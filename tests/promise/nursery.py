@@ -86,15 +86,15 @@ def _serve() -> None:
     import requests
 
     import pc_core.commands
-    import pc_core.company_domain
-    import pc_core.entra
-    import pc_core.head
+    import pc_core.identity.entra
+    import pc_core.identity.sign_in
+    import pc_core.identity.token_cache
     import pc_core.partner_center.client
-    import pc_core.recompute
-    import pc_core.sign_in
+    import pc_core.referral.company_domain
     import pc_core.store
-    import pc_core.token_cache
-    import pc_core.wiring
+    import pc_core.sync.head
+    import pc_core.sync.recompute
+    import pc_core.wiring.app
     from pc_core.__main__ import main
 
     del azure, msal, psycopg_pool, requests, pc_core

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pc_core.progress import to_ticks
+from pc_core.referral.ticks import to_ticks
 from tests.promise.days import DAY_S, advance
 from tests.promise.scale import LONG, SEED
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open

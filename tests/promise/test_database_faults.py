@@ -15,8 +15,10 @@ import psycopg
 import pytest
 
 from pc_core.errors import FixSetting, TryLater
-from pc_core.report import FailureKind, Report
-from pc_core.store import Database, Reader, migrate
+from pc_core.store import migrate
+from pc_core.store.pool import Database
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.report import FailureKind, Report
 from tests.promise.scale import LONG
 from tests.promise.trials import Kept, Trial, assert_healthy
 

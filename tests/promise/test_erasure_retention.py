@@ -12,10 +12,10 @@ from psycopg import sql
 
 from dev.simulator.world import World
 from pc_core.errors import TryLater
-from pc_core.store import Reader
-from pc_core.sync import Mode
-from pc_core.web.referral_routes import CSV_COLUMNS
-from pc_core.web.table_csv import table
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.report import Mode
+from pc_core.web.routes.referrals import CSV_COLUMNS
+from pc_core.web.routes.table_csv import table
 from tests.promise.trials import Trial, assert_counts_agree
 from tests.sync.harness import admits
 

@@ -15,8 +15,7 @@ import pytest
 
 from dev.simulator.faults import Fault
 from pc_core.partner_center.retry import RetryPolicy
-from pc_core.report import FailureKind
-from pc_core.sync import Mode
+from pc_core.sync.report import FailureKind, Mode
 from tests.promise.scale import LONG, SEED
 from tests.promise.trials import (
     ATTEMPTS,

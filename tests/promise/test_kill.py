@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pc_core.sync import Mode
+from pc_core.sync.report import Mode
 from tests.promise.kill_world import (
     MOST_MESSAGES,
     OPEN_TRANSACTION_S,

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pc_core.referral import Referral, parse
-from pc_core.row import build_row
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Referral
+from pc_core.referral.row import build_row
 from tests.promise.kill_world import MOST_MESSAGES, KillWorld, Trial, sample, try_all
 from tests.sync.harness import assert_equals_truth
 

@@ -13,8 +13,8 @@ import pytest
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
 from pc_core.config import Settings
-from pc_core.health import Ready
-from pc_core.wiring import App
+from pc_core.health.readiness import Ready
+from pc_core.wiring.app import App
 from tests.promise.trials import events_of
 
 SUMMARY = "partner_center_sync_summary"

@@ -11,12 +11,13 @@ from typing import Any, cast
 import pytest
 
 from dev.simulator.faults import Fault, Kind
-from pc_core.health import Expected, describe
-from pc_core.plan import StoredRow
-from pc_core.progress import to_ticks
-from pc_core.report import FailureKind, Report
-from pc_core.store import PostgresStore, Reader
-from pc_core.sync import Mode
+from pc_core.health.alarms import Expected
+from pc_core.health.status import describe
+from pc_core.referral.ticks import to_ticks
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.plan import StoredRow
+from pc_core.sync.report import FailureKind, Mode, Report
 from pc_core.web import respond
 from tests.promise.days import HOUR_S, advance
 from tests.promise.trials import (

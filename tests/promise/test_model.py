@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pc_core import events
+from pc_core.observe import events
 from tests.promise.model import (
     Base,
     Budgets,

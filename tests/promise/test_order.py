@@ -18,16 +18,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from pc_core.admission import Admission
-from pc_core.budget import Budget
-from pc_core.pages import Page
-from pc_core.plan import Rules
-from pc_core.ports import PartnerCenter
-from pc_core.progress import SyncState, to_ticks
-from pc_core.recompute import recompute_rows, replay_quarantine
-from pc_core.referral import Referral, parse, set_aside
-from pc_core.run import Run
-from pc_core.store import Database, PostgresStore
+from pc_core.referral.admission import Admission
+from pc_core.referral.read import parse, set_aside
+from pc_core.referral.referral import Referral
+from pc_core.referral.ticks import to_ticks
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.budget import Budget
+from pc_core.sync.context import Run
+from pc_core.sync.plan import Rules
+from pc_core.sync.ports import PartnerCenter
+from pc_core.sync.reading import Page
+from pc_core.sync.recompute import recompute_rows
+from pc_core.sync.replay import replay_quarantine
+from pc_core.sync.state import SyncState
 from tests.promise.scale import LONG
 from tests.store.samples import report, take
 

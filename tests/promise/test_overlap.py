@@ -14,9 +14,9 @@ import pytest
 
 from dev.simulator import Simulator
 from pc_core.config import Settings
-from pc_core.web import sync_routes
 from pc_core.web.door import serve
-from pc_core.wiring import App
+from pc_core.web.routes import sync
+from pc_core.wiring.app import App
 from tests.promise.nursery import Nursery
 from tests.promise.scale import LONG, SEED
 from tests.sync.harness import Harness, assert_equals_truth
@@ -42,7 +42,7 @@ class Instances:
 
     def ask_by_timer(self) -> str:
         """As the host does; a failed run raises."""
-        sync_routes.run_on_schedule(lambda: self.timer, is_late=False, invocation_id="timer")
+        sync.run_on_schedule(lambda: self.timer, is_late=False, invocation_id="timer")
         return "asked"
 
     def ask_by_http(self) -> str:
@@ -55,7 +55,7 @@ class Instances:
             route_params={},
             body=b'{"mode":"full"}',
         )
-        answer = serve(request, sync_routes.SYNC, lambda: self.http)
+        answer = serve(request, sync.SYNC, lambda: self.http)
         said = json.loads(answer.get_body())
         assert answer.status_code in (200, 409), said
         assert said["success"] is (answer.status_code == 200)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pc_core.referral import MAX_DEPTH, MAX_ITEM_BYTES
-from pc_core.store import Reader
-from pc_core.store.listing import Sort
+from pc_core.reading import Sort
+from pc_core.referral.referral import MAX_DEPTH, MAX_ITEM_BYTES
+from pc_core.store.reading.reader import Reader
 from tests.promise.scale import LONG
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open
 from tests.sync.harness import admits

@@ -17,9 +17,9 @@ from dev.services.postgres import Postgres
 from dev.simulator import Simulator
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
-from pc_core.report import FailureKind
-from pc_core.store import Database, PostgresStore
-from pc_core.sync import Mode
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.report import FailureKind, Mode
 from tests.promise.trials import Kept, Trial, assert_healthy
 from tests.promise.wires import Meter, Wire
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from dev.simulator.faults import Fault, Kind
-from pc_core.report import Report
-from pc_core.store import PostgresStore
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.report import Report
 from tests.promise.days import DAY_S, HOUR_S, Killed, MortalStore, advance, assert_fresh, restart
 from tests.promise.scale import LONG, SEED
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open

@@ -14,12 +14,12 @@ import pytest
 
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
-from pc_core.account import PROBE_EVERY
 from pc_core.config import Settings
-from pc_core.entra import EntraTokens
-from pc_core.health import describe
-from pc_core.report import FailureKind, Report
-from pc_core.wiring import App
+from pc_core.health.status import describe
+from pc_core.identity.account import PROBE_EVERY
+from pc_core.identity.tokens import EntraTokens
+from pc_core.sync.report import FailureKind, Report
+from pc_core.wiring.app import App
 from tests.promise.trials import events_of
 
 pytestmark = pytest.mark.long
@@ -355,7 +355,7 @@ def test_no_saved_sign_in_and_an_unreadable_one_are_states_that_survive(
     assert run(app).state == "completed"
     assert told() == ["ok"]
 
-    from pc_core.token_cache import new_key
+    from pc_core.identity.blobs import new_key
 
     lost_key = App(Settings.from_env({**settings, "HUNTER_TOKEN_CACHE_KEY": new_key()}))
     simulator.clear_requests()

@@ -10,10 +10,10 @@ from time import monotonic, sleep
 from typing import Any
 
 from dev.simulator.behaviour import reset
-from pc_core.account import PROBE_EVERY
+from pc_core.identity.account import PROBE_EVERY
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
-from pc_core.report import Report
+from pc_core.sync.report import Report
 from tests.sync.harness import Harness, assert_equals_truth
 
 ATTEMPTS = 3

@@ -4,7 +4,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.store import Database, PostgresStore
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
 from tests.store.samples import Saver, take
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pc_core.admission import Admission
-from pc_core.erasure import Tombstones
-from pc_core.plan import Origin, PagePlan, Rules, make_plan
-from pc_core.ports import Held, Lease, Walk
-from pc_core.progress import SyncState, to_ticks
-from pc_core.referral import Malformed, Referral, parse
-from pc_core.report import Report, RunState
-from pc_core.store import PostgresStore
+from pc_core.referral.admission import Admission
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Malformed, Referral
+from pc_core.referral.ticks import to_ticks
+from pc_core.referral.tombstones import Tombstones
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.plan import Origin, PagePlan, Rules, make_plan
+from pc_core.sync.ports import Held, Lease, Walk
+from pc_core.sync.report import Report, RunState
+from pc_core.sync.state import SyncState
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EVERYTHING = Admission(directions=None, statuses=None, excluded_substatuses=frozenset())

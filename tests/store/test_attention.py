@@ -6,8 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.store import ATTENTION, Database, Reader, ReferralFilter
-from pc_core.store.listing import ATTENTION_COUNTED_UP_TO
+from pc_core.reading import ATTENTION, ReferralFilter
+from pc_core.store.pool import Database
+from pc_core.store.reading.listing import ATTENTION_COUNTED_UP_TO
+from pc_core.store.reading.reader import Reader
 from tests.store.samples import referral_id
 
 type Connection = psycopg.Connection[Any]

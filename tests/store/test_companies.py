@@ -11,18 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_core.row import fold
-from pc_core.store import (
-    COMPANY_SORT_KEYS,
-    COUNTED_UP_TO,
-    Company,
-    CompanyFilter,
-    CompanySort,
-    Database,
-    ForeignCursor,
-    Reader,
-)
-from pc_core.store import companies as companies_room
+from pc_core.reading import COMPANY_SORT_KEYS, Company, CompanyFilter, CompanySort, ForeignCursor
+from pc_core.referral.words import fold
+from pc_core.store.pool import Database
+from pc_core.store.reading import companies
+from pc_core.store.reading.listing import COUNTED_UP_TO
+from pc_core.store.reading.reader import Reader
 from tests.store.samples import NOW, referral_id
 
 type Connection = psycopg.Connection[Any]
@@ -130,11 +124,11 @@ def read_pages(
     place = None
     with reader._database.connection() as connection:
         while True:
-            rows = companies_room._pick_many(connection, found, values, sort, place)
-            yield [companies_room._company(row[3:]) for row in rows]
+            rows = companies._pick_many(connection, found, values, sort, place)
+            yield [companies._company(row[3:]) for row in rows]
             if len(rows) < limit:
                 return
-            place = companies_room._Place(key=rows[-1][1], referral_id=rows[-1][2], total=None)
+            place = companies._Place(key=rows[-1][1], referral_id=rows[-1][2], total=None)
             values |= {"after": place.key, "after_id": place.referral_id}
 
 

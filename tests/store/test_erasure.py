@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg
 
-from pc_core.erasure import ErasureCount
-from pc_core.referral import parse
+from pc_core.referral.read import parse
+from pc_core.referral.tombstones import ErasureCount
 from tests.store.samples import Saver, referral_id, referral_json
 
 type Connection = psycopg.Connection[Any]

@@ -8,8 +8,11 @@ import psycopg
 import pytest
 
 from pc_core.errors import FixSetting, TryLater
-from pc_core.store import Database, PostgresStore, Reader, migrate
+from pc_core.store import migrate
 from pc_core.store.faults import translated
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
 from tests.store.samples import report, take
 
 type Connection = psycopg.Connection[Any]

@@ -8,15 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.account import SignInStatus
 from pc_core.errors import FixSetting, LeaseLost, SignInState, TryLater
-from pc_core.ports import Held
-from pc_core.progress import SyncState
-from pc_core.report import Counts, Failure, FailureKind, RunState
-from pc_core.store import Database, PostgresStore, Reader
-from pc_core.store import state as states
+from pc_core.identity.account import SignInStatus
 from pc_core.store.batch import Batch
 from pc_core.store.faults import translated
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
+from pc_core.store.writing import state as states
+from pc_core.sync.ports import Held
+from pc_core.sync.report import Counts, Failure, FailureKind, RunState
+from pc_core.sync.state import SyncState
 from tests.store.samples import NOW, Saver, referral_json, report, take
 
 type Connection = psycopg.Connection[Any]

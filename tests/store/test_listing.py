@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_core.row import fold
-from pc_core.store import (
+from pc_core.reading import (
     SORT_KEYS,
-    Database,
     ForeignCursor,
-    Reader,
     ReferralFilter,
     ReferralPage,
     ReferralSummary,
     Sort,
 )
-from pc_core.store import listing as listing_room
+from pc_core.referral.words import fold
+from pc_core.store.pool import Database
+from pc_core.store.reading import listing
+from pc_core.store.reading.reader import Reader
 from tests.store.samples import NOW, Saver, referral_id, referral_json
 
 type Connection = psycopg.Connection[Any]
@@ -163,16 +163,16 @@ def read_pages(
         return
     # As if the matches were too many to be collected: the index is walked.
     with reader._database.connection() as connection:
-        conditions, values = listing_room._conditions(found, NOW)
+        conditions, values = listing._conditions(found, NOW)
         place = None
         while True:
-            keyed = listing_room._pick_many(connection, conditions, values, sort, place, limit)
-            names = listing_room.SUMMARY_COLUMNS
+            keyed = listing._pick_many(connection, conditions, values, sort, place, limit)
+            names = listing.SUMMARY_COLUMNS
             rows = [ReferralSummary(**dict(zip(names, row[1:], strict=True))) for row in keyed]
             yield rows
             if len(rows) < limit:
                 return
-            place = listing_room._Place(
+            place = listing._Place(
                 key=keyed[-1][0],
                 referral_id=rows[-1].referral_id,
                 total=0,

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.row import COLUMNS
+from pc_core.referral.row import COLUMNS
 from pc_core.store import migrate
 from pc_core.store.roles import apply_roles
 
@@ -184,7 +184,9 @@ def check_grants(sql: Connection) -> None:
 @pytest.mark.usefixtures("no_roles")
 def test_the_app_works_with_its_own_role(empty_database_url: str, empty_sql: Connection) -> None:
     """DML and temporary tables are all that a run needs."""
-    from pc_core.store import Database, PostgresStore, Reader
+    from pc_core.store.pool import Database
+    from pc_core.store.postgres import PostgresStore
+    from pc_core.store.reading.reader import Reader
     from tests.store.samples import Saver, referral_json, take
 
     empty_sql.execute("CREATE ROLE test_app LOGIN PASSWORD 'only-for-this-test'")

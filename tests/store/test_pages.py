@@ -8,9 +8,10 @@ import psycopg
 import pytest
 
 from pc_core.errors import RowRefused
-from pc_core.referral import Malformed, Referral, parse
-from pc_core.row import COLUMNS, build_row
-from pc_core.store import PostgresStore
+from pc_core.referral.read import parse
+from pc_core.referral.referral import Malformed, Referral
+from pc_core.referral.row import COLUMNS, build_row
+from pc_core.store.postgres import PostgresStore
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
 type Connection = psycopg.Connection[Any]

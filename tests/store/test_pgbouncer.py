@@ -2,12 +2,16 @@
 
 import pytest
 
-from pc_core.account import SignInStatus
 from pc_core.errors import LeaseLost, SignInState
-from pc_core.ports import Held
-from pc_core.progress import SyncState
-from pc_core.report import RunState
-from pc_core.store import Database, PostgresStore, Reader, ReferralFilter, migrate
+from pc_core.identity.account import SignInStatus
+from pc_core.reading import ReferralFilter
+from pc_core.store import migrate
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.ports import Held
+from pc_core.sync.report import RunState
+from pc_core.sync.state import SyncState
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report, take
 
 pytestmark = pytest.mark.needs_pgbouncer

@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 
-from pc_core.store import Database, Reader
+from pc_core.store.pool import Database
+from pc_core.store.reading.reader import Reader
 
 type Connection = psycopg.Connection[Any]
 
@@ -47,7 +48,7 @@ def test_a_closed_database_opens_again(database: Database) -> None:
 def test_a_program_that_forgets_to_close_ends_at_once(database_url: str) -> None:
     program = (
         "import sys\n"
-        "from pc_core.store import Database, Reader\n"
+        "from pc_core.store.reading.reader import Database, Reader\n"
         "reader = Reader(Database(sys.argv[1]))\n"
         "print(reader.schema().is_current)\n"
     )

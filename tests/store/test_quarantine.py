@@ -4,8 +4,10 @@ from typing import Any
 
 import psycopg
 
-from pc_core.plan import PagePlan
-from pc_core.store import Database, PostgresStore, Reader
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.plan import PagePlan
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
 type Connection = psycopg.Connection[Any]
@@ -47,7 +49,7 @@ def test_open_entries_come_in_order_of_their_numbers(saver: Saver) -> None:
 def test_a_replay_stores_rows_and_settles_entries_together(saver: Saver, sql: Connection) -> None:
     saver.save(*(referral_json(number, **BAD_DATE) for number in range(4)))
     one, two, three, _ = (entry.entry_id for entry in saver.store.open_quarantine(0, limit=9))
-    from pc_core.referral import parse
+    from pc_core.referral.read import parse
 
     plan = saver.plan([parse(referral_json(0))], kind="replay")
 
@@ -71,7 +73,7 @@ def test_a_replay_stores_rows_and_settles_entries_together(saver: Saver, sql: Co
 
 def test_a_replay_leaves_other_entries_of_the_referral_open(saver: Saver, sql: Connection) -> None:
     """They may be newer; each is replayed in its turn."""
-    from pc_core.referral import parse
+    from pc_core.referral.read import parse
 
     saver.save(referral_json(1, updatedDateTime="yesterday"))
     saver.save(referral_json(1, updatedDateTime="today"))

@@ -7,13 +7,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.account import SignInStatus
 from pc_core.errors import FixSetting, SignInState
-from pc_core.ports import Lease
-from pc_core.progress import SyncState
-from pc_core.report import Counts, RunState
-from pc_core.store import Database, ForeignCursor, PostgresStore, Reader
+from pc_core.identity.account import SignInStatus
+from pc_core.reading import ForeignCursor
 from pc_core.store.migrate import expected_revision
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.store.reading.reader import Reader
+from pc_core.sync.ports import Lease
+from pc_core.sync.report import Counts, RunState
+from pc_core.sync.state import SyncState
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report, take
 
 type Connection = psycopg.Connection[Any]

@@ -7,11 +7,11 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_core.account import Account, SignInStatus
-from pc_core.erasure import tombstone
 from pc_core.errors import SignInState
-from pc_core.progress import Fingerprint, PendingHead, Sweep, SyncState
-from pc_core.store import PostgresStore
+from pc_core.identity.account import Account, SignInStatus
+from pc_core.referral.tombstones import tombstone
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.state import Fingerprint, PendingHead, Sweep, SyncState
 from tests.store.samples import NOW, Saver, report
 
 TICKS = st.integers(min_value=-(2**62), max_value=2**62)

@@ -7,10 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.ports import Unseen
-from pc_core.progress import SyncState, to_ticks
-from pc_core.report import Counts
-from pc_core.store import Database, PostgresStore
+from pc_core.referral.ticks import to_ticks
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.ports import Unseen
+from pc_core.sync.report import Counts
+from pc_core.sync.state import SyncState
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
 type Connection = psycopg.Connection[Any]

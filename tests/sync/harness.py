@@ -12,16 +12,17 @@ import psycopg
 from psycopg.rows import dict_row
 
 from dev.simulator import Simulator
-from pc_core.account import Account
-from pc_core.admission import Admission
-from pc_core.budget import Budget
+from pc_core.identity.account import Account
+from pc_core.identity.token import Token
 from pc_core.partner_center.client import PartnerCenterClient
 from pc_core.partner_center.retry import RetryPolicy
-from pc_core.plan import Rules
-from pc_core.ports import Token
-from pc_core.report import Report
-from pc_core.store import Database, PostgresStore
-from pc_core.sync import Mode, Request, Sync, Trigger
+from pc_core.referral.admission import Admission
+from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
+from pc_core.sync.budget import Budget
+from pc_core.sync.plan import Rules
+from pc_core.sync.report import Mode, Report, Request, Trigger
+from pc_core.sync.run import Sync
 
 ADMISSION = Admission(
     directions=frozenset({"incoming"}),

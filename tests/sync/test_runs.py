@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, unquote
 import pytest
 
 from dev.simulator.faults import Fault
-from pc_core.account import Account
-from pc_core.admission import Admission
-from pc_core.sync import Trigger
+from pc_core.identity.account import Account
+from pc_core.referral.admission import Admission
+from pc_core.sync.report import Trigger
 from tests.sync.harness import Harness, admits, assert_equals_truth
 
 Make = Callable[..., Harness]

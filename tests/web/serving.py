@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from pc_core.config import Settings
-from pc_core.facts import Facts, Schema
-from pc_core.health import Expected, Ready, describe
-from pc_core.progress import SyncState
-from pc_core.report import Counts, Report, RunState
-from pc_core.sign_in import PendingSignIn, SignInProgress
-from pc_core.store import (
+from pc_core.health.alarms import Expected
+from pc_core.health.facts import Facts, Schema
+from pc_core.health.readiness import Ready
+from pc_core.health.status import describe
+from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+from pc_core.reading import (
     Change,
     Company,
     CompanyFilter,
@@ -31,6 +31,8 @@ from pc_core.store import (
     Statistics,
     Week,
 )
+from pc_core.sync.report import Counts, Report, RunState
+from pc_core.sync.state import SyncState
 from pc_core.web.door import answer_request
 from pc_core.web.exchange import Answer, Request, Route
 

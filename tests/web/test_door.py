@@ -6,9 +6,10 @@ import pytest
 
 from pc_core.config import Settings
 from pc_core.errors import FixSetting, TryLater
-from pc_core.web import health_routes, page, referral_routes, status_routes, sync_routes
 from pc_core.web.access import MAX_BODY_BYTES, Role
 from pc_core.web.exchange import Route
+from pc_core.web.routes import health, page, referrals, sync
+from pc_core.web.routes import status as status_route
 from tests.web.serving import KEY, MemoryApp, ask, read
 
 
@@ -17,7 +18,7 @@ def no_app() -> MemoryApp:
 
 
 def test_an_operator_reads_the_status() -> None:
-    answer = ask(MemoryApp(), status_routes.STATUS)
+    answer = ask(MemoryApp(), status_route.STATUS)
     assert (answer.status, read(answer)["role"]) == (200, "operator")
 
 
@@ -33,7 +34,7 @@ def test_nobody_reads_data_without_coming_in(
     key: str | None, configured: str | None, status: int, code: str
 ) -> None:
     app = MemoryApp(key=configured)
-    for route in (status_routes.STATUS, referral_routes.LIST, sync_routes.SYNC):
+    for route in (status_route.STATUS, referrals.LIST, sync.SYNC):
         answer = ask(app, route, key=key)
         assert (answer.status, read(answer)["code"]) == (status, code)
     assert not app.ran
@@ -42,20 +43,20 @@ def test_nobody_reads_data_without_coming_in(
 
 def test_the_platforms_principal_is_believed_where_the_platform_says_so() -> None:
     settings = Settings.from_env({"WEBSITE_AUTH_ENABLED": "True"})
-    answer = ask(MemoryApp(settings=settings), status_routes.STATUS)
+    answer = ask(MemoryApp(settings=settings), status_route.STATUS)
     assert (answer.status, read(answer)["code"]) == (401, "login_needed")
     assert read(answer)["login_url"].startswith("/.auth/login/aad?")
 
 
 def test_a_host_that_is_not_ours_gets_nothing_not_even_a_look_at_the_key() -> None:
     app = MemoryApp(settings=Settings.from_env({"WEBSITE_HOSTNAME": "app.example"}))
-    answer = ask(app, status_routes.STATUS, headers={"host": "evil.example"})
+    answer = ask(app, status_route.STATUS, headers={"host": "evil.example"})
     assert (answer.status, read(answer)["code"]) == (421, "host_unknown")
-    assert ask(app, status_routes.STATUS, headers={"host": "app.example"}).status == 200
+    assert ask(app, status_route.STATUS, headers={"host": "app.example"}).status == 200
 
 
 def test_health_answers_at_any_name_and_without_settings() -> None:
-    answer = ask(no_app, health_routes.HEALTH, headers={"host": "10.1.2.3"}, key=None)
+    answer = ask(no_app, health.HEALTH, headers={"host": "10.1.2.3"}, key=None)
     assert (answer.status, read(answer)["partner_center_enabled"]) == (200, False)
 
 
@@ -65,7 +66,7 @@ def test_the_static_page_needs_no_settings_either() -> None:
 
 def test_wrong_settings_are_not_explained_to_strangers(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="pc_core"):
-        answer = ask(no_app, status_routes.STATUS)
+        answer = ask(no_app, status_route.STATUS)
     assert (answer.status, read(answer)["code"]) == (500, "not_ready")
     assert b"HUNTER" not in answer.body
     assert "HUNTER_RETENTION_DAYS" in caplog.text
@@ -86,7 +87,7 @@ def test_a_post_is_looked_at_before_anything_runs(
     headers: dict[str, str], body: bytes | None, status: int, code: str
 ) -> None:
     app = MemoryApp()
-    answer = ask(app, sync_routes.SYNC, headers=headers, body=body)
+    answer = ask(app, sync.SYNC, headers=headers, body=body)
     assert (answer.status, read(answer)["code"]) == (status, code)
     assert read(answer)["success"] is False
     assert not app.ran

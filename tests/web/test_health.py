@@ -4,21 +4,15 @@ from typing import Any
 
 import pytest
 
-from pc_core.account import SignInStatus
 from pc_core.errors import FixSetting, SignInState, TryLater
-from pc_core.facts import Facts, Schema
-from pc_core.health import (
-    KEPT_S,
-    Expected,
-    Readiness,
-    alarms,
-    describe,
-    is_late,
-    level_of,
-)
-from pc_core.progress import SyncState
-from pc_core.report import Failure, FailureKind, RunState
-from pc_core.web import health_routes, status_routes
+from pc_core.health.alarms import Expected, alarms, is_late, level_of
+from pc_core.health.facts import Facts, Schema
+from pc_core.health.readiness import KEPT_S, Readiness
+from pc_core.health.status import describe
+from pc_core.identity.account import SignInStatus
+from pc_core.sync.report import Failure, FailureKind, RunState
+from pc_core.sync.state import SyncState
+from pc_core.web.routes import health, status
 from tests.web.serving import NOW, MemoryApp, ask, facts, read, report
 
 SCHEDULE = "0 */10 * * * *"
@@ -162,7 +156,7 @@ def test_the_status_says_how_long_ago_and_when_next() -> None:
 
 
 def test_the_status_names_no_person_and_no_secret() -> None:
-    answer = ask(MemoryApp(), status_routes.STATUS)
+    answer = ask(MemoryApp(), status.STATUS)
     settings = read(answer)["settings"]
     assert settings["statuses"] == ["Active", "New"]
     assert not {name for name in settings if "key" in name or "url" in name} - {"api_url"}
@@ -306,17 +300,17 @@ def test_while_one_looks_again_the_others_get_the_last_answer() -> None:
 
 def test_ready_answers_by_what_was_found() -> None:
     app = MemoryApp()
-    assert ask(app, health_routes.READY, key=None).status == 200
+    assert ask(app, health.READY, key=None).status == 200
     app.ready = readiness(Source(facts())).check()
-    answer = ask(app, health_routes.READY, key=None)
+    answer = ask(app, health.READY, key=None)
     assert (answer.status, read(answer)["checks"]["sign_in"]) == (503, "sign_in_unknown")
     app.ready = readiness(None, enabled=False).check()
-    assert (ask(app, health_routes.READY).status, app.ready.state) == (200, "disabled")
+    assert (ask(app, health.READY).status, app.ready.state) == (200, "disabled")
     app.ready = FixSetting("Wrong: HUNTER_…", code="config_invalid")
-    answer = ask(app, health_routes.READY, key=None)
+    answer = ask(app, health.READY, key=None)
     assert (answer.status, read(answer)["checks"]) == (503, {"settings": "config_invalid"})
     assert b"HUNTER" not in answer.body
 
 
 def test_live_says_nothing_but_that_it_lives() -> None:
-    assert read(ask(MemoryApp(), health_routes.LIVE, key=None)) == {"status": "ok"}
+    assert read(ask(MemoryApp(), health.LIVE, key=None)) == {"status": "ok"}

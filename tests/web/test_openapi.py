@@ -4,23 +4,14 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
-from pc_core.account import SignInStatus
 from pc_core.errors import FixSetting, SignInState, TryLater
-from pc_core.progress import Sweep, SyncState
-from pc_core.report import Failure, FailureKind, RunState
-from pc_core.web import (
-    company_routes,
-    health_routes,
-    openapi,
-    quarantine_routes,
-    referral_routes,
-    run_routes,
-    sign_in_routes,
-    status_routes,
-    sync_routes,
-)
+from pc_core.identity.account import SignInStatus
+from pc_core.sync.report import Failure, FailureKind, RunState
+from pc_core.sync.state import Sweep, SyncState
+from pc_core.web import openapi
 from pc_core.web.access import Role
 from pc_core.web.exchange import Answer, Route
+from pc_core.web.routes import companies, health, quarantine, referrals, runs, sign_in, status, sync
 from tests.web.serving import (
     NOW,
     TASK_ID,
@@ -119,56 +110,53 @@ def some_answers() -> list[tuple[Route, Answer]]:
         TryLater("Away.", code="database_unavailable"),
     ]
     asked = [
-        (health_routes.HEALTH, ask(app, health_routes.HEALTH)),
-        (health_routes.LIVE, ask(app, health_routes.LIVE)),
-        (health_routes.READY, ask(app, health_routes.READY)),
+        (health.HEALTH, ask(app, health.HEALTH)),
+        (health.LIVE, ask(app, health.LIVE)),
+        (health.READY, ask(app, health.READY)),
         (
-            health_routes.READY,
-            ask(MemoryApp(ready=FixSetting("m", code="config_invalid")), health_routes.READY),
+            health.READY,
+            ask(MemoryApp(ready=FixSetting("m", code="config_invalid")), health.READY),
         ),
-        (status_routes.STATUS, ask(app, status_routes.STATUS)),
-        (status_routes.STATUS, ask(troubled, status_routes.STATUS)),
-        (status_routes.STATUS, ask(empty, status_routes.STATUS)),
-        (status_routes.STATUS, ask(app, status_routes.STATUS, key=None)),
-        (status_routes.STATUS, ask(MemoryApp(key=None), status_routes.STATUS)),
-        (status_routes.STATUS, ask(app, status_routes.STATUS, headers={"host": "evil.example"})),
-        (referral_routes.LIST, ask(app, referral_routes.LIST)),
-        (referral_routes.LIST, ask(empty, referral_routes.LIST)),
-        (referral_routes.LIST, ask(app, referral_routes.LIST, query={"limit": "0"})),
+        (status.STATUS, ask(app, status.STATUS)),
+        (status.STATUS, ask(troubled, status.STATUS)),
+        (status.STATUS, ask(empty, status.STATUS)),
+        (status.STATUS, ask(app, status.STATUS, key=None)),
+        (status.STATUS, ask(MemoryApp(key=None), status.STATUS)),
+        (status.STATUS, ask(app, status.STATUS, headers={"host": "evil.example"})),
+        (referrals.LIST, ask(app, referrals.LIST)),
+        (referrals.LIST, ask(empty, referrals.LIST)),
+        (referrals.LIST, ask(app, referrals.LIST, query={"limit": "0"})),
         (
-            referral_routes.DETAIL,
+            referrals.DETAIL,
             ask(
                 app,
-                referral_routes.DETAIL,
+                referrals.DETAIL,
                 query={"include_raw": "true"},
                 referral_id=summary(1).referral_id,
             ),
         ),
-        (referral_routes.DETAIL, ask(app, referral_routes.DETAIL, referral_id="x")),
-        (referral_routes.ATTENTION, ask(app, referral_routes.ATTENTION)),
-        (referral_routes.ATTENTION, ask(empty, referral_routes.ATTENTION)),
-        (referral_routes.STATISTICS, ask(app, referral_routes.STATISTICS)),
-        (company_routes.LIST, ask(app, company_routes.LIST)),
-        (company_routes.LIST, ask(app, company_routes.LIST, query={"sort": "domain"})),
-        (company_routes.ONE, ask(app, company_routes.ONE, domain="xn--ay-3ia.example")),
-        (company_routes.ONE, ask(app, company_routes.ONE, domain="none.example")),
-        (run_routes.RUNS, ask(app, run_routes.RUNS)),
-        (run_routes.RUN, ask(app, run_routes.RUN, task_id=TASK_ID)),
-        (run_routes.RUN, ask(empty, run_routes.RUN, task_id=TASK_ID)),
+        (referrals.DETAIL, ask(app, referrals.DETAIL, referral_id="x")),
+        (referrals.ATTENTION, ask(app, referrals.ATTENTION)),
+        (referrals.ATTENTION, ask(empty, referrals.ATTENTION)),
+        (referrals.STATISTICS, ask(app, referrals.STATISTICS)),
+        (companies.LIST, ask(app, companies.LIST)),
+        (companies.LIST, ask(app, companies.LIST, query={"sort": "domain"})),
+        (companies.ONE, ask(app, companies.ONE, domain="xn--ay-3ia.example")),
+        (companies.ONE, ask(app, companies.ONE, domain="none.example")),
+        (runs.RUNS, ask(app, runs.RUNS)),
+        (runs.RUN, ask(app, runs.RUN, task_id=TASK_ID)),
+        (runs.RUN, ask(empty, runs.RUN, task_id=TASK_ID)),
         (
-            quarantine_routes.LIST,
-            ask(app, quarantine_routes.LIST, query={"include_raw": "true"}),
+            quarantine.LIST,
+            ask(app, quarantine.LIST, query={"include_raw": "true"}),
         ),
-        (quarantine_routes.REPLAY, ask(app, quarantine_routes.REPLAY)),
-        (sign_in_routes.START, ask(app, sign_in_routes.START)),
-        (sign_in_routes.POLL, ask(app, sign_in_routes.POLL, id="abcdefgh1234")),
-        (sync_routes.SYNC, ask(app, sync_routes.SYNC, body=b"no")),
+        (quarantine.REPLAY, ask(app, quarantine.REPLAY)),
+        (sign_in.START, ask(app, sign_in.START)),
+        (sign_in.POLL, ask(app, sign_in.POLL, id="abcdefgh1234")),
+        (sync.SYNC, ask(app, sync.SYNC, body=b"no")),
     ]
-    runs = [
-        (sync_routes.SYNC, ask(MemoryApp(outcome=outcome), sync_routes.SYNC))
-        for outcome in outcomes
-    ]
-    return asked + runs
+    results = [(sync.SYNC, ask(MemoryApp(outcome=outcome), sync.SYNC)) for outcome in outcomes]
+    return asked + results
 
 
 @pytest.mark.parametrize(("route", "answer"), some_answers())
@@ -185,8 +173,8 @@ def test_answers_are_as_described(route: Route, answer: Answer) -> None:
 
 
 def test_a_schema_leaves_nothing_out() -> None:
-    body = read(ask(MemoryApp(), referral_routes.LIST))
+    body = read(ask(MemoryApp(), referrals.LIST))
     schemas = openapi.document()["components"]["schemas"]
     assert set(body["referrals"][0]) == set(schemas["ReferralSummary"]["properties"])
     assert set(body) == set(schemas["Referrals"]["properties"])
-    assert set(read(ask(MemoryApp(), status_routes.STATUS))) == set(schemas["Status"]["properties"])
+    assert set(read(ask(MemoryApp(), status.STATUS))) == set(schemas["Status"]["properties"])

@@ -12,14 +12,16 @@ import pytest
 
 import pc_core
 from dev.services.npm import node
-from pc_core import classification, entra, progress, sync
 from pc_core.config import Settings
-from pc_core.report import Counts, RunState
-from pc_core.row import COLUMNS
-from pc_core.store import ATTENTION
-from pc_core.web import deal_details, page
+from pc_core.identity import refusals
+from pc_core.reading import ATTENTION
+from pc_core.referral import classification
+from pc_core.referral.row import COLUMNS
+from pc_core.sync import report, state
+from pc_core.sync.report import Counts, RunState
 from pc_core.web.exchange import Answer
-from pc_core.web.status_routes import settings_in_force
+from pc_core.web.routes import deal_details, page
+from pc_core.web.routes.status import settings_in_force
 from tests.web.serving import MemoryApp, ask
 
 PACKAGE = Path(pc_core.__file__).parent
@@ -214,8 +216,7 @@ def test_every_text_that_is_asked_for_is_there() -> None:
 
 
 def test_every_alarm_has_words() -> None:
-    source = (PACKAGE / "health.py").read_text(encoding="utf-8")
-    codes = set(re.findall(r'Alarm\(\s*code="(\w+)"', source))
+    codes = literals("health", r'Alarm\(\s*code="(\w+)"')
     assert len(codes) > 8
     for code in codes | {"sign_in_needed", "admin_consent_needed", "blocked_by_policy",
                          "misconfigured", "account_problem"}:  # fmt: skip
@@ -225,7 +226,7 @@ def test_every_alarm_has_words() -> None:
 # -- Codes: whatever the app can say has words in both languages ---------------------------------
 
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
-OF_THE_COMMAND_LINE = {"commands.py", "earlier.py", "__main__.py"}
+OF_THE_COMMAND_LINE = {"commands.py", "takeover.py", "earlier.py", "__main__.py"}
 """What only a terminal shows; the page never does."""
 
 
@@ -278,14 +279,16 @@ def test_every_code_of_the_app_is_explained_in_both_languages() -> None:
     assert len(codes) > 60
     unexplained = {code for code in codes if f"code_{code}" not in dictionary("english")}
     assert unexplained == set()
-    numbers = {f"AADSTS{number}" for number in entra._BY_NUMBER}
+    numbers = {f"AADSTS{number}" for number in refusals._BY_NUMBER}
     explained = {name.removeprefix("code_") for name in dictionary("turkish")
                  if name.startswith("code_")}  # fmt: skip
     assert explained - {"AADSTS", "http", "unreachable"} == codes | numbers
 
 
-def literals(path: str, pattern: str) -> set[str]:
-    return set(re.findall(pattern, (PACKAGE / path).read_text(encoding="utf-8")))
+def literals(room: str, pattern: str) -> set[str]:
+    """What a pattern finds in the modules of a room."""
+    texts = [path.read_text(encoding="utf-8") for path in (PACKAGE / room).glob("*.py")]
+    return {found for text in texts for found in re.findall(pattern, text)}
 
 
 WORDS = {
@@ -293,13 +296,13 @@ WORDS = {
     "rule": {found.rule for found in vars(classification).values()
              if isinstance(found, classification.Classification)},
     "category": set(get_args(classification.Category.__value__)),
-    "reason": literals("referral.py", r'_?RefusalError\(\s*"(\w+)"')
-    | literals("referral.py", r'_Unbelievable\("(\w+)"')
+    "reason": literals("referral", r'RefusalError\(\s*"(\w+)"')
+    | literals("referral", r'Unbelievable\("(\w+)"')
     | {"refused_by_database"},
     "state": {state.value for state in RunState},
-    "mode": {*get_args(sync.Mode), "erase", "import"},
-    "running_trigger": set(get_args(sync.Trigger)),
-    "order": set(get_args(progress.OrderVerdict)),
+    "mode": {*get_args(report.Mode), "erase", "import"},
+    "running_trigger": set(get_args(report.Trigger)),
+    "order": set(get_args(state.OrderVerdict)),
     "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"},
     "requirement": {*deal_details._REQUIREMENTS, "attributes"},
     "attention": set(ATTENTION),
@@ -312,7 +315,7 @@ WORDS = {
     "registration": {"None", "ReviewPending", "ActionRequired", "Passed", "Failed", "Approved"},
     "skip": {f"{name}_{value}" for name, values in (("direction", ("incoming", "outgoing")),
              ("status", ("new", "active", "closed"))) for value in values}
-    | {"substatus_excluded"} | literals("plan.py", r'_skip\([\w.]+, "(\w+)"\)'),
+    | {"substatus_excluded"} | literals("sync", r'_skip\([\w.]+, "(\w+)"\)'),
     # The columns whose changes are written down, and what a referral tells beyond them.
     "field": (set(COLUMNS) | {"missing_since"})
     - {"referral_id", "content_hash", "search_words", "company_sort", "pc_updated_ticks"},

@@ -18,7 +18,7 @@ from pc_core.errors import (
     SignInState,
     TryLater,
 )
-from pc_core.report import Counts, Failure, FailureKind, Report, RunState
+from pc_core.sync.report import Counts, Failure, FailureKind, Report, RunState
 from pc_core.web import respond
 from pc_core.web.access import Refusal
 

@@ -7,26 +7,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pc_core.errors import FixSetting, TryLater
-from pc_core.report import Failure, FailureKind, RunState
-from pc_core.sign_in import SignInProgress
-from pc_core.store import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
-from pc_core.web import (
-    company_routes,
-    quarantine_routes,
-    referral_routes,
-    run_routes,
-    sign_in_routes,
-    sync_routes,
-)
-from pc_core.web.deal_details import deal_details
-from pc_core.web.referral_routes import CSV_COLUMNS, ROWS_PER_PART
+from pc_core.identity.sign_in import SignInProgress
+from pc_core.reading import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
+from pc_core.sync.report import Failure, FailureKind, RunState
+from pc_core.web.routes import companies, quarantine, referrals, runs, sign_in, sync
+from pc_core.web.routes.deal_details import deal_details
+from pc_core.web.routes.referrals import CSV_COLUMNS, ROWS_PER_PART
 from tests.web.serving import NOW, TASK_ID, MemoryApp, MemoryReader, ask, read, report, summary
 
 # -- Referrals ---------------------------------------------------------------------------------
 
 
 def test_the_list_shows_no_people_and_reckons_what_is_left() -> None:
-    answer = ask(MemoryApp(), referral_routes.LIST, query={"limit": "2"})
+    answer = ask(MemoryApp(), referrals.LIST, query={"limit": "2"})
     body = read(answer)
     first = body["referrals"][0]
     assert (len(body["referrals"]), body["next_cursor"], body["total"]) == (2, "2", 3)
@@ -52,7 +45,7 @@ def test_every_filter_reaches_the_store() -> None:
         "sort": "company:asc",
         "limit": "200",
     }
-    assert ask(app, referral_routes.LIST, query=query).status == 200
+    assert ask(app, referrals.LIST, query=query).status == 200
     assert app.reader.asked == [
         (
             ReferralFilter(
@@ -93,7 +86,7 @@ def test_every_filter_reaches_the_store() -> None:
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_named(name: str, value: str) -> None:
-    answer = ask(MemoryApp(), referral_routes.LIST, query={name: value})
+    answer = ask(MemoryApp(), referrals.LIST, query={name: value})
     assert (answer.status, read(answer)["parameter"]) == (400, name)
     assert read(answer)["code"] == "bad_parameter"
 
@@ -103,7 +96,7 @@ def test_an_export_comes_in_parts_that_are_one_file() -> None:
     query = {"format": "csv", "limit": "2", "status": "New"}
     whole, parts = b"", 0
     while True:
-        answer = ask(app, referral_routes.LIST, query=query)
+        answer = ask(app, referrals.LIST, query=query)
         whole, parts = whole + answer.body, parts + 1
         assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
         assert answer.headers["Content-Disposition"].startswith("attachment;")
@@ -124,28 +117,26 @@ def test_an_export_comes_in_parts_that_are_one_file() -> None:
 
 def test_an_export_asks_for_no_more_than_a_part_at_a_time() -> None:
     app = MemoryApp()
-    ask(app, referral_routes.LIST, query={"format": "csv"})
+    ask(app, referrals.LIST, query={"format": "csv"})
     assert app.reader.asked[-1][2] == ROWS_PER_PART
-    too_many = ask(app, referral_routes.LIST, query={"format": "csv", "limit": "5001"})
+    too_many = ask(app, referrals.LIST, query={"format": "csv", "limit": "5001"})
     assert too_many.status == 400
 
 
 def test_the_detail_shows_people_and_history_and_raw_on_demand_alone() -> None:
     wished = summary(1).referral_id.upper()
-    plain = read(ask(MemoryApp(), referral_routes.DETAIL, referral_id=wished))
+    plain = read(ask(MemoryApp(), referrals.DETAIL, referral_id=wished))
     assert plain["referral"]["contacts"][0]["email"] == "isil@fabrikam.example"
     assert plain["history"][0]["field"] == "status"
     assert plain["history_is_complete"] is True
     assert "raw_data" not in plain
-    raw = ask(
-        MemoryApp(), referral_routes.DETAIL, query={"include_raw": "true"}, referral_id=wished
-    )
+    raw = ask(MemoryApp(), referrals.DETAIL, query={"include_raw": "true"}, referral_id=wished)
     assert read(raw)["raw_data"]["futureField"] == [1, None]
 
 
 @pytest.mark.parametrize("wished", ["unknown", "", "' OR 1=1"])
 def test_a_referral_that_is_not_stored_is_not_found(wished: str) -> None:
-    answer = ask(MemoryApp(), referral_routes.DETAIL, referral_id=wished)
+    answer = ask(MemoryApp(), referrals.DETAIL, referral_id=wished)
     assert (answer.status, read(answer)["code"]) == (404, "not_found")
 
 
@@ -153,11 +144,11 @@ def test_a_referral_that_is_not_stored_is_not_found(wished: str) -> None:
 
 
 def test_runs_are_listed_and_one_is_found() -> None:
-    listed = read(ask(MemoryApp(), run_routes.RUNS))
+    listed = read(ask(MemoryApp(), runs.RUNS))
     assert [run["task_id"] for run in listed["runs"]] == [TASK_ID]
-    assert read(ask(MemoryApp(), run_routes.RUN, task_id=TASK_ID.upper()))["state"] == "completed"
-    assert ask(MemoryApp(), run_routes.RUN, task_id="none such").status == 404
-    assert ask(MemoryApp(), run_routes.RUNS, query={"cursor": "x"}).status == 400
+    assert read(ask(MemoryApp(), runs.RUN, task_id=TASK_ID.upper()))["state"] == "completed"
+    assert ask(MemoryApp(), runs.RUN, task_id="none such").status == 404
+    assert ask(MemoryApp(), runs.RUNS, query={"cursor": "x"}).status == 400
 
 
 @pytest.mark.parametrize(
@@ -175,7 +166,7 @@ def test_a_sync_is_run_as_asked_for_within_an_http_answers_time(
     body: Any, mode: str, accept_missing: bool
 ) -> None:
     app = MemoryApp()
-    answer = ask(app, sync_routes.SYNC, body=body)
+    answer = ask(app, sync.SYNC, body=body)
     assert (answer.status, read(answer)["success"], read(answer)["task_id"]) == (200, True, TASK_ID)
     assert app.ran == [
         {
@@ -200,13 +191,13 @@ def test_a_sync_is_run_as_asked_for_within_an_http_answers_time(
 )
 def test_a_sync_that_makes_no_sense_is_not_run(body: Any) -> None:
     app = MemoryApp()
-    assert ask(app, sync_routes.SYNC, body=body).status == 400
+    assert ask(app, sync.SYNC, body=body).status == 400
     assert not app.ran
 
 
 def test_a_sync_that_cannot_even_begin_answers_with_the_same_members() -> None:
     app = MemoryApp(outcome=TryLater("The database is out of reach.", code="database_unavailable"))
-    answer = ask(app, sync_routes.SYNC)
+    answer = ask(app, sync.SYNC)
     body = read(answer)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
     assert (body["success"], body["task_id"], body["fetched"]) == (False, None, 0)
@@ -225,7 +216,7 @@ def test_a_sync_that_cannot_even_begin_answers_with_the_same_members() -> None:
 )
 def test_an_expected_outcome_of_the_timer_is_no_failure(state: RunState, late: bool) -> None:
     app = MemoryApp(outcome=report(state))
-    sync_routes.run_on_schedule(lambda: app, is_late=late, invocation_id="invocation")
+    sync.run_on_schedule(lambda: app, is_late=late, invocation_id="invocation")
     assert app.ran == [
         {"trigger": "timer-late" if late else "timer", "invocation_id": "invocation"}
     ]
@@ -249,16 +240,16 @@ def test_an_expected_outcome_of_the_timer_is_no_failure(state: RunState, late: b
 )
 def test_a_failed_run_of_the_timer_is_a_failed_invocation(outcome: Any, says: str) -> None:
     app = MemoryApp(outcome=outcome)
-    with pytest.raises(sync_routes.RunFailed, match=says):
-        sync_routes.run_on_schedule(lambda: app, is_late=False, invocation_id=None)
+    with pytest.raises(sync.RunFailed, match=says):
+        sync.run_on_schedule(lambda: app, is_late=False, invocation_id=None)
 
 
 def test_wrong_settings_are_a_failed_invocation_too() -> None:
     def no_app() -> MemoryApp:
         raise FixSetting("Wrong settings.", code="config_invalid")
 
-    with pytest.raises(sync_routes.RunFailed, match="config_invalid: Wrong settings"):
-        sync_routes.run_on_schedule(no_app, is_late=False, invocation_id=None)
+    with pytest.raises(sync.RunFailed, match="config_invalid: Wrong settings"):
+        sync.run_on_schedule(no_app, is_late=False, invocation_id=None)
 
 
 # -- Quarantine --------------------------------------------------------------------------------
@@ -281,20 +272,20 @@ def entry(state: str = "open") -> QuarantineItem:
 
 def test_the_quarantine_shows_what_was_sent_on_demand_alone() -> None:
     app = MemoryApp(reader=MemoryReader(entries=[entry(), entry("closed")]))
-    [shown] = read(ask(app, quarantine_routes.LIST))["entries"]
+    [shown] = read(ask(app, quarantine.LIST))["entries"]
     assert (shown["reason"], "raw_text" in shown) == ("not_a_date", False)
-    both = ask(app, quarantine_routes.LIST, query={"state": "any", "include_raw": "true"})
+    both = ask(app, quarantine.LIST, query={"state": "any", "include_raw": "true"})
     assert [found["raw_text"] for found in read(both)["entries"]] == ['{"id": "x"}'] * 2
-    assert ask(app, quarantine_routes.LIST, query={"state": "lost"}).status == 400
+    assert ask(app, quarantine.LIST, query={"state": "lost"}).status == 400
 
 
 def test_a_replay_is_a_run() -> None:
     app = MemoryApp()
-    assert read(ask(app, quarantine_routes.REPLAY))["success"] is True
+    assert read(ask(app, quarantine.REPLAY))["success"] is True
     assert (app.ran[0]["mode"], app.ran[0]["budget_s"]) == ("replay", 180.0)
     app.outcome = report(RunState.ALREADY_RUNNING)
-    assert ask(app, quarantine_routes.REPLAY, body={}).status == 409
-    assert ask(app, quarantine_routes.REPLAY, body={"mode": "full"}).status == 400
+    assert ask(app, quarantine.REPLAY, body={}).status == 409
+    assert ask(app, quarantine.REPLAY, body={"mode": "full"}).status == 400
 
 
 # -- Sign-in -----------------------------------------------------------------------------------
@@ -302,9 +293,9 @@ def test_a_replay_is_a_run() -> None:
 
 def test_a_sign_in_starts_with_a_code_and_is_asked_about_by_its_id() -> None:
     app = MemoryApp()
-    started = ask(app, sign_in_routes.START, body={})
+    started = ask(app, sign_in.START, body={})
     assert (started.status, read(started)["user_code"]) == (201, "F7KQ2M9XL")
-    asked = ask(app, sign_in_routes.POLL, id=read(started)["id"])
+    asked = ask(app, sign_in.POLL, id=read(started)["id"])
     assert (asked.status, read(asked)["state"]) == (200, "pending")
     assert app.sign_in.polls == [("abcdefgh1234", None)]
 
@@ -313,7 +304,7 @@ def test_another_account_is_confirmed_by_name() -> None:
     app = MemoryApp()
     app.sign_in.progress = SignInProgress(state="completed", username="ada@partner.example")
     body = {"id": "abcdefgh1234", "confirm_account": "ada@partner.example"}
-    answer = ask(app, sign_in_routes.START, body=body)
+    answer = ask(app, sign_in.START, body=body)
     assert (answer.status, read(answer)["account"]) == (200, "ada@partner.example")
     assert app.sign_in.polls == [("abcdefgh1234", "ada@partner.example")]
 
@@ -328,13 +319,13 @@ def test_another_account_is_confirmed_by_name() -> None:
     ],
 )
 def test_a_sign_in_that_makes_no_sense_is_refused(body: Any, parameter: str) -> None:
-    answer = ask(MemoryApp(), sign_in_routes.START, body=body)
+    answer = ask(MemoryApp(), sign_in.START, body=body)
     assert (answer.status, read(answer)["parameter"]) == (400, parameter)
 
 
 def test_an_id_that_is_none_never_reaches_the_storage() -> None:
     app = MemoryApp()
-    assert ask(app, sign_in_routes.POLL, id="../../token-cache").status == 400
+    assert ask(app, sign_in.POLL, id="../../token-cache").status == 400
     assert not app.sign_in.polls
 
 
@@ -343,7 +334,7 @@ def test_an_id_that_is_none_never_reaches_the_storage() -> None:
 
 def test_attention_asks_for_each_kind_with_the_most_urgent_first() -> None:
     app = MemoryApp()
-    answer = ask(app, referral_routes.ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
+    answer = ask(app, referrals.ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
     kinds = [kind["kind"] for kind in read(answer)["kinds"]]
     assert kinds == ["expiring", "new", "no_domain", "incomplete", "won_early"]
     since = datetime(2026, 2, 28, 8, tzinfo=UTC)
@@ -356,19 +347,19 @@ def test_attention_asks_for_each_kind_with_the_most_urgent_first() -> None:
 
 def test_attention_is_a_filter_of_the_list_too() -> None:
     app = MemoryApp()
-    ask(app, referral_routes.LIST, query={"attention": "no_domain"})
+    ask(app, referrals.LIST, query={"attention": "no_domain"})
     [(found, _, _)] = app.reader.asked
     assert found is not None
     assert found.attention == "no_domain"
-    assert ask(app, referral_routes.LIST, query={"attention": "else"}).status == 400
+    assert ask(app, referrals.LIST, query={"attention": "else"}).status == 400
 
 
 def test_companies_are_listed_page_by_page() -> None:
     rows = [summary(number, domain=f"company-{number}.example") for number in range(3)]
     app = MemoryApp(reader=MemoryReader(rows=rows))
     query = {"q": "fab", "several": "true", "open": "true", "sort": "company:asc", "limit": "2"}
-    first = read(ask(app, company_routes.LIST, query=query))
-    second = read(ask(app, company_routes.LIST, query={**query, "cursor": first["next_cursor"]}))
+    first = read(ask(app, companies.LIST, query=query))
+    second = read(ask(app, companies.LIST, query={**query, "cursor": first["next_cursor"]}))
     domains = [company["domain"] for company in first["companies"] + second["companies"]]
     assert domains == [row.domain for row in rows]
     assert (first["total"], second["next_cursor"]) == (3, None)
@@ -381,16 +372,16 @@ def test_companies_are_listed_page_by_page() -> None:
     "query", [{"sort": "size"}, {"several": "yes"}, {"cursor": "none"}, {"domain": "x"}]
 )
 def test_a_company_list_refuses_what_it_does_not_know(query: dict[str, str]) -> None:
-    answer = ask(MemoryApp(), company_routes.LIST, query=query)
+    answer = ask(MemoryApp(), companies.LIST, query=query)
     assert (answer.status, read(answer)["parameter"]) == (400, next(iter(query)))
 
 
 def test_a_company_is_found_in_any_case_and_shown_readable() -> None:
-    answer = ask(MemoryApp(), company_routes.ONE, domain="XN--ay-3ia.example")
+    answer = ask(MemoryApp(), companies.ONE, domain="XN--ay-3ia.example")
     body = read(answer)
     assert (body["domain_readable"], body["referral_count"]) == ("çay.example", 3)
     assert body["open_value"] == {"EUR": 48500.75, "": 7}
-    assert ask(MemoryApp(), company_routes.ONE, domain="x.example").status == 404
+    assert ask(MemoryApp(), companies.ONE, domain="x.example").status == 404
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pc_core.web.table_csv import cell, table
+from pc_core.web.routes.table_csv import cell, table
 
 
 @pytest.mark.parametrize(

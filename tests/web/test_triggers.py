@@ -10,11 +10,11 @@ import azure.functions as func
 import pytest
 
 import function_app
-from pc_core import feature_flag
 from pc_core.config import Settings
 from pc_core.errors import FixSetting
-from pc_core.web import openapi, page
+from pc_core.web import openapi
 from pc_core.web.exchange import Route
+from pc_core.web.routes import health, page
 from tests.registered import FUNCTIONS
 
 ROOT = Path(function_app.__file__).parent
@@ -111,7 +111,7 @@ def test_registering_and_health_load_nothing_heavy() -> None:
         "pydantic",
         "requests",
         "pc_core.config",
-        "pc_core.wiring",
+        "pc_core.wiring.app",
     }
     assert "pc_core.web.door" in loaded
     assert not heavy & loaded
@@ -128,15 +128,15 @@ def test_health_and_the_settings_read_the_flag_alike(text: str) -> None:
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "HUNTER_TOKEN_CACHE_KEY": "k",
     }
-    env = {**needed, feature_flag.KEY: text}
-    assert feature_flag.is_enabled(env) is Settings.from_env(env).enabled
+    env = {**needed, health.FLAG: text}
+    assert health.is_enabled(env) is Settings.from_env(env).enabled
 
 
 @pytest.mark.parametrize("text", ["maybe", "2"])
 def test_a_flag_that_is_none_counts_as_off_and_the_settings_refuse_it(text: str) -> None:
-    env = {feature_flag.KEY: text}
-    assert feature_flag.is_enabled(env) is False
-    with pytest.raises(FixSetting, match=feature_flag.KEY):
+    env = {health.FLAG: text}
+    assert health.is_enabled(env) is False
+    with pytest.raises(FixSetting, match=health.FLAG):
         Settings.from_env(env)
 
 

@@ -24,14 +24,14 @@ MODULES = (
     "psycopg.types.datetime",
     "psycopg_pool",
     "publicsuffixlist",
-    "pc_core.wiring",
+    "pc_core.wiring.app",
     "pc_core.commands",
-    "pc_core.company_domain",
-    "pc_core.entra",
+    "pc_core.referral.company_domain",
+    "pc_core.identity.entra",
     "pc_core.partner_center.client",
     "pc_core.schedule",
     "pc_core.store",
-    "pc_core.token_cache",
+    "pc_core.identity.token_cache",
 )
 """What a run uses and `pc_core` only loads when it is used."""
 

@@ -1,0 +1,1 @@
+"""Whether the sync is well: alarms, readiness, status."""

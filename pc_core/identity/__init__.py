@@ -1,0 +1,1 @@
+"""Who the app is to Microsoft: sign-in, tokens, the encrypted cache, the app's own identity."""

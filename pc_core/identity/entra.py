@@ -1,0 +1,188 @@
+"""Entra ID through MSAL: silent tokens from the saved cache, device codes, and what refusals mean.
+
+MSAL is imported when first needed. The saved cache is shared by all instances and only changed by
+compare and swap: who loses a race uses the winner's tokens, so that a rotated refresh token is
+never overwritten by an older one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from pc_core.errors import (
+    SignInNeeded,
+    SignInState,
+    TryLater,
+)
+from pc_core.observe import calls
+
+# --- what a refusal means ------------------------------------------------------------------------
+
+
+# --- the connection ------------------------------------------------------------------------------
+
+
+class EntraConnection:
+    """Makes MSAL applications that share one HTTP connection and Entra's discovery document.
+
+    Args:
+        client_id: of the app registration.
+        tenant_id: a GUID, or one of the tenant's domains.
+        authority: e.g. `https://login.microsoftonline.com`.
+        instance_discovery: False for an authority that Microsoft's discovery does not know.
+        timeout_s: the longest wait for each part of an answer.
+        verify: path of a CA bundle; None: the system's, or REQUESTS_CA_BUNDLE.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        tenant_id: str,
+        authority: str = "https://login.microsoftonline.com",
+        instance_discovery: bool = True,
+        timeout_s: float = 15.0,
+        verify: str | None = None,
+    ) -> None:
+        self._client_id = client_id
+        self._authority = f"{authority.rstrip('/')}/{tenant_id}"
+        self._instance_discovery = instance_discovery
+        self._http = _Http(timeout_s=timeout_s, verify=verify)
+        self._http_cache: dict[str, Any] = {}
+
+    def app(self, cache: Any) -> Any:
+        """An MSAL PublicClientApplication on this token cache.
+
+        Raises:
+            SignInNeeded: `misconfigured`: Entra does not know the tenant.
+            TryLater: `entra_unavailable`.
+        """
+        with entra_errors():
+            try:
+                return load_msal().PublicClientApplication(
+                    self._client_id,
+                    authority=self._authority,
+                    token_cache=cache,
+                    http_client=self._http,
+                    http_cache=self._http_cache,
+                    instance_discovery=None if self._instance_discovery else False,
+                )
+            except (ValueError, KeyError):
+                raise SignInNeeded(
+                    "Entra ID does not know the tenant, or is not to be found at the configured "
+                    "address. Check HUNTER_PARTNER_CENTER_TENANT_ID and _AUTHORITY.",
+                    state=SignInState.MISCONFIGURED,
+                    code="tenant_not_found",
+                ) from None
+
+    def forget_refusals(self) -> None:
+        """Let the next request go out: MSAL would answer an equal one with the last refusal."""
+        self._http_cache.clear()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._http.close()
+
+
+class _Http:
+    """What MSAL sends its requests with: bounded, without redirects, without ~/.netrc."""
+
+    def __init__(self, *, timeout_s: float, verify: str | None) -> None:
+        self._timeout_s = timeout_s
+        self._verify = verify
+        self._session = requests.Session()
+
+    def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None) -> Any:
+        return self._send("POST", url, params=params, data=data, headers=headers)
+
+    def get(self, url: str, *, params: Any = None, headers: Any = None) -> Any:
+        return self._send("GET", url, params=params, data=None, headers=headers)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _send(self, method: str, url: str, **parts: Any) -> Any:
+        with calls.calling("HTTP", urlsplit(url).hostname or "", _told(method, url)) as call:
+            response = self._session.request(
+                method,
+                url,
+                **parts,
+                auth=_leave_headers,
+                timeout=self._timeout_s,
+                verify=self._verify,
+                allow_redirects=False,
+            )
+            call.result = str(response.status_code)
+            call.is_success = response.status_code < 400
+        status = response.status_code
+        is_transient = status in (408, 429) or status >= 500
+        if is_transient or (status != 404 and not _is_json(response.text)):
+            # MSAL would keep it, or log its body and fail with a ValueError.
+            raise requests.HTTPError(f"HTTP {status}", response=response)
+        return response
+
+
+def _told(method: str, url: str) -> str:
+    """What is asked of Entra, from a closed list: an address may hold a tenant or a name."""
+    path = urlsplit(url).path
+    known = next((end for end in _TOLD if path.endswith(end)), "/…")
+    return f"{method} {known}"
+
+
+_TOLD = (
+    "/oauth2/v2.0/token",
+    "/oauth2/v2.0/devicecode",
+    "/.well-known/openid-configuration",
+    "/common/discovery/instance",
+)
+
+
+def _leave_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+@contextmanager
+def entra_errors() -> Iterator[None]:
+    """Raise what MSAL and requests raise as errors of ours."""
+    try:
+        yield
+    except requests.RequestException as error:
+        response = error.response
+        asked = response.headers.get("Retry-After", "") if response is not None else ""
+        what = f"it answered {response.status_code}" if response is not None else "no answer came"
+        raise TryLater(
+            f"Entra ID is out of reach ({what}). The saved sign-in is unchanged; the next run "
+            "tries again.",
+            code="entra_unavailable",
+            retry_after_s=float(asked) if asked.isascii() and asked.isdigit() else None,
+        ) from None
+
+
+# --- silent tokens -------------------------------------------------------------------------------
+
+
+# --- device codes --------------------------------------------------------------------------------
+
+
+# --- MSAL's shapes -------------------------------------------------------------------------------
+
+
+def load_msal() -> Any:
+    """Import MSAL, which is slow, when it is first needed."""
+    import msal
+
+    return msal

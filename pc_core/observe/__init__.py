@@ -1,0 +1,1 @@
+"""What the app says of itself: one JSON line per event."""

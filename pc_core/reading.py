@@ -1,0 +1,385 @@
+"""What is asked of the stored data and what is answered: filters, sorts, rows and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal, Protocol, get_args
+
+from pc_core.sync.report import Report
+
+MAX_CHANGES: Final = 500
+"""Newest changes that a referral is shown with."""
+
+CompanySortKey = Literal["updated", "company"]
+
+
+COMPANY_SORT_KEYS: Final[tuple[CompanySortKey, ...]] = get_args(CompanySortKey)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanySort:
+    """How companies are ordered; those without a value come last.
+
+    Attributes:
+        key: updated: when its newest referral changed; company: that referral's company name.
+    """
+
+    key: CompanySortKey = "updated"
+    order: Order = "desc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyFilter:
+    """Which companies are shown; everything given must hold.
+
+    Attributes:
+        q: words that must all stand in its newest referral, as in `ReferralFilter`.
+        several: only those with more than one referral.
+        has_open: only those with an open referral.
+    """
+
+    q: str | None = None
+    several: bool = False
+    has_open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """A row of partner_center_companies: a customer domain and its referrals."""
+
+    domain: str
+    company_name: str | None
+    referral_count: int
+    co_sell_count: int
+    marketplace_count: int
+    solution_provider_count: int
+    other_count: int
+    open_count: int
+    open_value: Mapping[str, Any]
+    newest_updated_at: datetime | None
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyPage:
+    """A part of the companies.
+
+    Attributes:
+        next_cursor: where to go on, bound to filter and sort; None: this was the end.
+        total: how many there are; None: too many referrals match to count their companies.
+    """
+
+    companies: list[Company]
+    next_cursor: str | None
+    total: int | None
+
+
+class ForeignCursor(ValueError):
+    """The cursor belongs to another filter or sort, or is none at all: begin without one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "does not belong to this listing (its filter or sort has changed, or it was cut "
+            "off); begin again without it"
+        )
+
+
+SortKey = Literal["updated", "created", "expires", "company", "deal_value", "synced"]
+
+
+Order = Literal["asc", "desc"]
+
+
+Missing = Literal["any", "no", "only"]
+
+
+Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
+"""What needs a person: see `ReferralFilter.attention`."""
+
+
+SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
+
+
+ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sort:
+    """How a listing is ordered: rows without a value come last, the id decides between equals."""
+
+    key: SortKey = "updated"
+    order: Order = "desc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferralFilter:
+    """What a listing shows; everything given must hold, and one of several values.
+
+    Attributes:
+        type: values of referral_type; `none` stands for none.
+        status, substatus, direction: Partner Center's values, in any case.
+        domain: registrable domains, lower-case ASCII.
+        country: as stored, in any case.
+        q: words that must all stand in the names, domain, city or ids; of the last one its
+            beginning is enough, from two letters on. Case, accents and the Turkish i's do not
+            matter. Without any letter or digit it finds nothing.
+        updated_since: changed in Partner Center then or later.
+        expiring_within_days: unanswered, and expires within so many days.
+        domain_missing: only those without a domain.
+        missing: whether those that Partner Center no longer knows are shown.
+        attention: what needs a person. expiring: unanswered, and expires within 3 days; new: open,
+            and first seen since `seen_since`; no_domain: open without one; incomplete: an open
+            co-sell deal without value, currency, closing date, company or country; won_early: a
+            co-sell deal won within 72 hours of its creation, in the last 30 days.
+        seen_since: for `new`; a day ago if not given.
+    """
+
+    type: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    substatus: tuple[str, ...] = ()
+    direction: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+    country: tuple[str, ...] = ()
+    q: str | None = None
+    updated_since: datetime | None = None
+    expiring_within_days: int | None = None
+    domain_missing: bool = False
+    missing: Missing = "any"
+    attention: Attention | None = None
+    seen_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferralSummary:
+    """A referral as a list shows it; the columns of partner_center_referrals, no people."""
+
+    referral_id: str
+    engagement_id: str | None
+    external_reference_id: str | None
+    name: str | None
+    category: str | None
+    referral_type: str | None
+    classification_rule: str | None
+    type: str | None
+    qualification: str | None
+    direction: str | None
+    status: str | None
+    substatus: str | None
+    status_reason: str | None
+    registration_status: str | None
+    sales_stage: str | None
+    company_name: str | None
+    domain: str | None
+    domain_source: str | None
+    raw_domain: str | None
+    customer_country: str | None
+    customer_city: str | None
+    customer_size: str | None
+    deal_value: Decimal | None
+    currency: str | None
+    closing_at: datetime | None
+    expires_at: datetime | None
+    accepted_at: datetime | None
+    closed_at: datetime | None
+    pc_created_at: datetime | None
+    pc_updated_at: datetime | None
+    synced_at: datetime
+    first_seen_at: datetime
+    missing_since: datetime | None
+    organization_id: str | None
+    etag: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, instants as datetimes and the deal value as a number."""
+        plain = asdict(self)
+        plain["deal_value"] = to_number(self.deal_value)
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferralPage:
+    """A part of a listing.
+
+    Attributes:
+        next_cursor: where to go on, bound to filter and sort; None: this was the end.
+        total: how many match, as counted for the first page; at most `COUNTED_UP_TO`,
+            or `ATTENTION_COUNTED_UP_TO` where the filter names an attention.
+        total_is_exact: False: there are more than `total`.
+    """
+
+    rows: list[ReferralSummary]
+    next_cursor: str | None
+    total: int
+    total_is_exact: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, instants as datetimes."""
+        return {
+            "referrals": [row.to_json() for row in self.rows],
+            "next_cursor": self.next_cursor,
+            "total": self.total,
+            "total_is_exact": self.total_is_exact,
+        }
+
+
+def to_number(value: Decimal | None) -> int | float | None:
+    """An amount as a JSON number; its exact digits are in the database."""
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+QuarantineState = Literal["open", "replayed", "superseded", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One field's change: a column of partner_center_referrals, or `raw_data` for the rest."""
+
+    change_id: int
+    task_id: str
+    changed_at: datetime
+    field: str
+    before: Any
+    after: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, instants as datetimes."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferralDetail:
+    """A referral with its people and history, newest change first.
+
+    Attributes:
+        raw_data: the whole referral as Partner Center sent it.
+    """
+
+    summary: ReferralSummary
+    contacts: list[Any]
+    team: list[Any]
+    changes: list[Change]
+    raw_data: dict[str, Any]
+
+    def to_json(self, *, include_raw: bool = False) -> dict[str, Any]:
+        """A JSON object, instants as datetimes."""
+        plain = self.summary.to_json() | {
+            "contacts": self.contacts,
+            "team": self.team,
+            "changes": [change.to_json() for change in self.changes],
+        }
+        return plain | {"raw_data": self.raw_data} if include_raw else plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    """Runs, newest first."""
+
+    runs: list[Report]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineItem:
+    """An entry of the quarantine.
+
+    Attributes:
+        raw_text: what was sent, escaped where a text column could not hold it.
+    """
+
+    entry_id: int
+    referral_id: str | None
+    reason: str
+    field: str | None
+    detail: str
+    state: str
+    task_id: str
+    first_seen_at: datetime
+    settled_at: datetime | None
+    raw_text: str
+
+    def to_json(self, *, include_raw: bool = False) -> dict[str, Any]:
+        """A JSON object, instants as datetimes."""
+        plain = asdict(self)
+        if not include_raw:
+            del plain["raw_text"]
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantinePage:
+    """Entries, newest first."""
+
+    entries: list[QuarantineItem]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """Referrals that Partner Center created in one week, by type; the empty name is for none."""
+
+    begins_on: date
+    by_type: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How many referrals there are: by week of creation, oldest first, and by country."""
+
+    weeks: list[Week]
+    by_country: Mapping[str, int]
+
+
+class Reader(Protocol):
+    """What is stored; `store.Reader` fulfils it.
+
+    Every call raises TryLater or FixSetting; a foreign cursor is a ValueError.
+    """
+
+    def list_referrals(
+        self,
+        found: ReferralFilter | None = None,
+        *,
+        sort: Sort | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> ReferralPage:
+        """One page of a listing."""
+
+    def get_referral(self, referral_id: str) -> ReferralDetail | None:
+        """One referral with its history; None if it is not stored."""
+
+    def get_company(self, domain: str) -> Company | None:
+        """A customer's domain and its referrals; None if there are none."""
+
+    def list_companies(
+        self,
+        found: CompanyFilter | None = None,
+        *,
+        sort: CompanySort | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CompanyPage:
+        """One page of the companies."""
+
+    def statistics(self, now: datetime) -> Statistics:
+        """Referrals by week and country."""
+
+    def list_runs(self, *, cursor: str | None = None, limit: int = 20) -> RunPage:
+        """Runs, newest first."""
+
+    def get_run(self, task_id: str) -> Report | None:
+        """One run; None if there is none on record."""
+
+    def list_quarantine(
+        self,
+        *,
+        state: QuarantineState | None = "open",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> QuarantinePage:
+        """Entries, newest first."""

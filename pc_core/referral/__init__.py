@@ -1,0 +1,1 @@
+"""One JSON item to one row. Pure: no I/O, no clock."""

@@ -1,0 +1,46 @@
+"""Which referrals are stored: direction, status and sub-status, as the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pc_core.referral.referral import Referral
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """The filter settings; values are compared without regard to case.
+
+    Attributes:
+        directions, statuses: lower-case values that are stored; None: all.
+        excluded_substatuses: lower-case values that are left out.
+    """
+
+    directions: frozenset[str] | None
+    statuses: frozenset[str] | None
+    excluded_substatuses: frozenset[str]
+
+    def skip_reason(self, referral: Referral) -> str | None:
+        """Why a referral that is not stored yet stays out; None: it is let in.
+
+        The first of direction, status and sub-status decides. A value that is missing or unknown
+        to us passes, unless the settings exclude it by name: better a row too many than a lead
+        that nobody sees.
+        """
+        unknown = {field for field, _ in referral.unknown}
+        if _left_out(referral.direction, self.directions, "direction" in unknown):
+            return f"direction_{referral.direction.lower()}"  # type: ignore[union-attr]
+        if _left_out(referral.status, self.statuses, "status" in unknown):
+            return f"status_{referral.status.lower()}"  # type: ignore[union-attr]
+        if referral.substatus and referral.substatus.lower() in self.excluded_substatuses:
+            return "substatus_excluded"
+        return None
+
+
+def _left_out(value: str | None, admitted: frozenset[str] | None, is_unknown: bool) -> bool:
+    return (
+        value is not None
+        and admitted is not None
+        and not is_unknown
+        and value.lower() not in admitted
+    )

@@ -1,0 +1,1 @@
+"""SQL that changes rows, a transaction at a time."""

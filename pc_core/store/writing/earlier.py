@@ -1,0 +1,76 @@
+"""The earlier system's `partner_center_referrals`, read and never written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from pc_core.errors import FixSetting
+from pc_core.store.faults import translated
+from pc_core.store.pool import Database
+from pc_core.store.statements import load_statements
+from pc_core.sync.ports import EarlierRow
+
+_SQL = load_statements("earlier")
+_NEEDED = frozenset({"referral_id", "raw_data", "created_at"})
+_OURS = "content_hash"
+
+
+class EarlierTable:
+    """The earlier table, row by row in the order of its ids.
+
+    Args:
+        database: the earlier system's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def check(self) -> None:
+        """See that it is there and is the earlier one.
+
+        Raises:
+            FixSetting: `earlier_table_missing`; denied.
+            TryLater: out of reach.
+        """
+        with (
+            translated("look at the earlier system's table"),
+            self._database.connection() as connection,
+        ):
+            row = connection.execute(_SQL["columns"]).fetchone()
+        columns = frozenset(row[0] or ()) if row else frozenset()
+        if columns >= _NEEDED and _OURS not in columns:
+            return
+        found = "is this system's own" if _OURS in columns else "is not there"
+        raise FixSetting(
+            "The database named by --from holds no partner_center_referrals of the earlier "
+            f"system: the table {found}. Nothing was done. Name the earlier database.",
+            code="earlier_table_missing",
+        )
+
+    def rows(self, after: str, *, limit: int) -> list[EarlierRow]:
+        """The next rows with an id above `after`.
+
+        Raises:
+            TryLater, FixSetting: out of reach or denied.
+        """
+        with (
+            translated("read the earlier system's table"),
+            self._database.connection() as connection,
+        ):
+            found = connection.execute(_SQL["rows"], {"after": after, "limit": limit}).fetchall()
+        return [
+            EarlierRow(referral_id=key, raw=raw, columns=json.loads(columns), seen_at=seen_at)
+            for key, raw, columns, seen_at in found
+        ]
+
+
+def note_first_seen(database: Database, seen: Mapping[str, datetime]) -> None:
+    """Let rows be as old here as they were in the earlier system."""
+    rows = [{"referral_id": key, "seen_at": at.isoformat()} for key, at in seen.items()]
+    with (
+        translated("note when referrals were first seen"),
+        database.connection() as connection,
+    ):
+        connection.execute(_SQL["note_first_seen"], {"seen": json.dumps(rows)})

@@ -1,0 +1,85 @@
+"""A customer's data leaves for good: rows, history, quarantine; a keyed hash stays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from pc_core.referral.tombstones import ErasedKind, ErasureCount, tombstone
+from pc_core.store.batch import Batch, Rows
+from pc_core.store.pool import Database
+from pc_core.store.statements import load_statements
+from pc_core.store.writing import lease as leases
+from pc_core.sync.ports import Lease
+
+_SQL = load_statements("erasure")
+
+
+def erase(
+    database: Database,
+    lease: Lease,
+    *,
+    referral_ids: Collection[str] = (),
+    domain: str | None = None,
+    dry_run: bool,
+) -> ErasureCount:
+    """Erase these referrals and all of this domain, in one transaction.
+
+    A domain's referrals each get a tombstone beside the domain's own, since their content may
+    lose the domain later.
+
+    Args:
+        domain: as in the column: registrable, lower-case ASCII.
+        dry_run: count only.
+    """
+    domain = domain.strip().lower() if domain else None
+    with database.connection() as connection:
+        batch = Batch(connection)
+        batch.begin(patient=True)
+        leases.add_keep(batch, lease)
+        batch.add(_SQL["key"])
+        batch.add(_SQL["ids_of_domain"], {"domain": domain})
+        kept, key, of_domain = batch.send()
+        leases.check(lease, kept)
+        ids = sorted({each.strip().lower() for each in referral_ids} | {*referral_ids})
+        ids += [row[0] for row in of_domain if row[0] not in ids]
+        digests = _digests(key, [*referral_ids, *(row[0] for row in of_domain)], domain)
+        values = {"ids": ids, "domain": domain}
+        batch.add(_SQL["count"], values)
+        if not dry_run:
+            add_removal(batch, ids)
+            add_burial(batch, digests)
+        batch.commit()
+        counted, *buried = batch.send()
+    referrals, changes, quarantine, mentions = counted[0]
+    return ErasureCount(
+        referrals=referrals,
+        changes=changes,
+        quarantine=quarantine,
+        tombstones=len(buried[0]) if buried else len(digests),
+        mentions=mentions,
+    )
+
+
+def add_removal(batch: Batch, ids: Iterable[str]) -> None:
+    """Remove whatever is stored of these referrals."""
+    values = {"ids": list(ids)}
+    for name in ("erase_changes", "erase_quarantine", "erase_seen", "erase_referrals"):
+        batch.add(_SQL[name], values)
+
+
+def add_burial(batch: Batch, digests: Iterable[tuple[ErasedKind, bytes]]) -> None:
+    """Write tombstones; those that are there already stay as they are."""
+    plain = [{"kind": kind, "digest": digest.hex()} for kind, digest in digests]
+    batch.add(_SQL["bury"], {"tombstones": msgspec.json.encode(plain).decode()})
+
+
+def _digests(key: Rows, ids: Collection[str], domain: str | None) -> list[tuple[ErasedKind, bytes]]:
+    secret = key[0][0]
+    found: set[tuple[ErasedKind, bytes]] = {
+        ("referral_id", tombstone(secret, "referral_id", each)) for each in ids
+    }
+    if domain is not None:
+        found.add(("domain", tombstone(secret, "domain", domain)))
+    return sorted(found)

@@ -1,0 +1,271 @@
+"""The head of a run: everything that changed since the last one, newest first.
+
+Its cost follows the number of changes, not the number of referrals.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from pc_core.errors import BudgetEnded, LinkRefused, OrderRefused
+from pc_core.observe import events
+from pc_core.sync import order, sweeping
+from pc_core.sync.context import Run, cannot_finish
+from pc_core.sync.order import empty_list, pages_repeat
+from pc_core.sync.ports import HEAD
+from pc_core.sync.reading import Page
+from pc_core.sync.state import OrderVerdict, PendingHead, SyncState
+
+_BEFORE_ALL = -(2**62)
+"""Ticks before any date: a walk that read the whole list has to have met every stored row."""
+
+
+def read_head(run: Run) -> bool:
+    """Read and save what changed; move the watermark once the walk is complete.
+
+    Returns:
+        Whether everything new has been read. If not (the order asked for is not the order that
+        comes, or a stored row that the walk should have met was not in it), a sweep has been
+        opened in the same transaction.
+
+    Raises:
+        BudgetEnded: the place to go on is stored.
+        OperatorNeeded: `walk_cannot_finish`: links keep dying before the walk is through.
+    """
+    if not sweeping.head_is_worth_asking(run.state, run.now()):
+        return _refute(run, why=None)
+    try:
+        first = run.first_page(order=order.NEWEST_CHANGE_FIRST)
+    except OrderRefused:
+        return _refute(run, why="refused")
+    if run.state.watermark_ticks is None:
+        return _set_watermark(run, first)
+    return _HeadWalk(run, first, run.state.watermark_ticks).read()
+
+
+def _set_watermark(run: Run, first: Page) -> bool:
+    """The very first head only looks at one page: its rows are the first sweep's, like all.
+
+    Where a sweep has begun or ended before there was a watermark (a list that was empty, an order
+    that was refuted, answers without a clock), only another one reads what changed behind it.
+    """
+    if not order.head_step(first.updated, last_ticks=None, stop_ticks=None).in_order:
+        return _refute(run, why="ignored")
+    if not first.items:
+        _refuse_empty_list(run)
+    now = run.now()
+    newest = order.newest_change(first.updated, first.served_at)
+    state = replace(run.state, watermark_ticks=newest, order_checked_at=now)
+    if first.items and not sweeping.first_sweep_is_to_come(state):
+        run.open_sweep("order_unproven", state=state)
+        return False
+    run.save_state(replace(state, last_success_at=now))
+    return True
+
+
+class _HeadWalk:
+    """A fresh part from the top, then what an earlier run had to leave unread."""
+
+    def __init__(self, run: Run, first: Page, watermark_ticks: int) -> None:
+        self._run = run
+        self._first = first
+        self._pending = run.state.head
+        # Without a Date our own clock is good enough to distrust a watermark, not to set one.
+        self._start = order.believed_watermark(
+            watermark_ticks, first.served_at or first.fetched_at, run.overlap
+        )
+        overlap_ticks = run.overlap // timedelta(microseconds=1) * 10
+        self._stop_ticks = (
+            self._pending.stop_ticks
+            if self._pending
+            else self._start.watermark_ticks - overlap_ticks
+        )
+        newest = order.newest_change(first.updated, first.served_at)
+        self._newest_ticks = max(self._start.watermark_ticks, newest or _BEFORE_ALL)
+        self._restarts = self._pending.restarts if self._pending else 0
+        self._last_ticks: int | None = None
+        self._last_ids: list[str] = []
+        self._in_order = True
+        self._whole_list = False
+        self._met: dict[str | None, None] = {}
+        self._began_ticks: int | None = None
+
+    def read(self) -> bool:
+        try:
+            if self._pending and self._pending.next_link:
+                self._read_fresh_part_and_go_on(self._pending, self._pending.next_link)
+            else:
+                self._read_down(self._first, self._stop_ticks)
+        except BudgetEnded as ended:
+            if self._restarts >= sweeping.RESTARTS_BEFORE_FAILURE:
+                raise cannot_finish("what changed", self._restarts) from ended
+            raise
+        return self._end() if self._in_order else _refute(self._run, why="ignored")
+
+    def _read_fresh_part_and_go_on(self, pending: PendingHead, link: str) -> None:
+        """Fresh changes come first, so that they arrive in every run.
+
+        They do not move the watermark that the walk will leave: what became visible late, with a
+        date before its first page, is the next head's, thanks to the overlap. If the fresh part
+        cannot be finished, the walk goes on from there next time: the old place is given up, which
+        counts as a restart.
+        """
+        self._restarts += 1
+        after_fresh = self._read_down(self._first, pending.newest_ticks, then=pending)
+        if not self._in_order or self._whole_list:
+            return
+        self._restarts -= 1
+        last_fresh_ticks = self._last_ticks
+        try:
+            page = self._run.next_page(link)
+            # What changed between the runs moved rows down to here that no page of ours has shown.
+            self._last_ticks, self._newest_ticks = None, pending.newest_ticks
+        except LinkRefused as refused:
+            self._begin_again(refused)
+            if after_fresh is None:
+                self._whole_list = True
+                return
+            page = self._run.next_page(after_fresh)
+            self._last_ticks = last_fresh_ticks
+        self._read_down(page, self._stop_ticks)
+
+    def _read_down(
+        self, page: Page, stop_ticks: int, *, then: PendingHead | None = None
+    ) -> str | None:
+        """Read and save pages until everything is older than `stop_ticks`.
+
+        An empty list is only refused at its top: behind a stored link, it is the list's end, which
+        moved up when rows above it went away.
+
+        Args:
+            then: the place to go on with afterwards; None: the walk is complete then.
+
+        Returns:
+            The link behind the last page read.
+        """
+        run = self._run
+        guard = order.LoopGuard()
+        received = 0
+        from_top = page is self._first
+        top = page if from_top else None
+        while True:
+            if page is top:
+                self._met.clear()
+                self._began_ticks = order.began(page.updated, page.served_at)
+                changes = page.updated
+            else:
+                changes = order.tell_of_order(
+                    [(item.referral_id, item.updated_ticks) for item in page.items],
+                    met=self._met,
+                    began_ticks=self._began_ticks,
+                )
+            step = order.head_step(changes, last_ticks=self._last_ticks, stop_ticks=stop_ticks)
+            self._meet(page)
+            received += len(page.items)
+            self._in_order = step.in_order
+            self._last_ticks = step.last_ticks
+            self._last_ids = page.ids
+            if not step.in_order:
+                run.save_page(page, state=run.state)
+                return None
+            if guard.repeats(page.next_link, page.ids):
+                # The link leads past rows that the circles have stood in front of.
+                run.save_state(replace(run.state, head=self._place(None)))
+                raise pages_repeat()
+            if not step.done and page.next_link is not None:
+                ahead = run.fetch_ahead(page.next_link, build_rows=True, to_the_end=False)
+                self._save(page, self._place(page.next_link))
+                try:
+                    page = ahead.result()
+                    continue
+                except LinkRefused as refused:
+                    self._begin_again(refused)
+            elif not step.done and order.is_capped(received=received, top=run.top):
+                self._save(page, self._place(None))
+                run.save_state(replace(run.state, top_caps_at=run.now()))
+                events.emit("partner_center_top_caps_result", level=logging.WARNING)
+            else:
+                if not received and from_top:
+                    _refuse_empty_list(run)
+                self._whole_list = not step.done
+                self._save(page, then)
+                return page.next_link
+            top = page = run.first_page(order=order.NEWEST_CHANGE_FIRST)
+            from_top = True
+            self._last_ticks, received, guard = None, 0, order.LoopGuard()
+
+    def _meet(self, page: Page) -> None:
+        self._met |= dict.fromkeys(page.ids)
+        for referral_id in list(self._met)[: -order.MET_IDS]:
+            del self._met[referral_id]
+
+    def _save(self, page: Page, place: PendingHead | None) -> None:
+        """Save a page; while the walk goes on, with its place and the ids that it has met."""
+        if place is None:
+            self._run.save_page(page, state=self._run.state)
+        else:
+            self._run.save_page(page, state=replace(self._run.state, head=place), seen_in=HEAD)
+
+    def _place(self, link: str | None) -> PendingHead:
+        return PendingHead(
+            stop_ticks=self._stop_ticks,
+            newest_ticks=self._newest_ticks,
+            next_link=link,
+            restarts=self._restarts,
+        )
+
+    def _begin_again(self, refused: LinkRefused) -> None:
+        self._restarts += 1
+        self._run.save_state(replace(self._run.state, head=self._place(None)))
+        self._run.note_restart("what changed", self._restarts, refused)
+
+    def _end(self) -> bool:
+        """Move the watermark, with the verdict on the order, in one transaction."""
+        run = self._run
+        now = run.now()
+        missed = run.not_read_above(
+            _BEFORE_ALL if self._whole_list else self._stop_ticks, just_seen=self._last_ids
+        )
+        verdict: OrderVerdict = "unproven" if missed else "proven"
+        state = replace(
+            run.state,
+            watermark_ticks=self._newest_ticks,
+            head=None,
+            order_verdict=verdict,
+            order_checked_at=now,
+        )
+        if self._start.was_ahead:
+            events.emit("partner_center_watermark_was_ahead", level=logging.WARNING)
+            run.open_sweep("clock", state=state, forget=HEAD)
+        elif missed:
+            events.emit(
+                "partner_center_order_not_honoured",
+                level=logging.WARNING,
+                why="rows_missing_from_walk",
+                missed=missed,
+            )
+            run.open_sweep("order_unproven", state=state, forget=HEAD)
+        else:
+            forget = HEAD if run.state.head else ()
+            run.save_state(replace(state, last_success_at=now), forget=forget)
+        return not missed
+
+
+def _refute(run: Run, *, why: str | None) -> bool:
+    """Give the order up for a day and open a sweep in the head's place."""
+    state: SyncState = run.state
+    if why is not None:
+        events.emit("partner_center_order_not_honoured", level=logging.WARNING, why=why)
+        state = replace(state, order_verdict="refuted", order_checked_at=run.now(), head=None)
+    run.open_sweep("order_unproven", state=state, forget=HEAD)
+    return False
+
+
+def _refuse_empty_list(run: Run) -> None:
+    stored = run.not_read_above(_BEFORE_ALL, just_seen=())
+    sweep = run.state.sweep
+    accepted = run.accept_missing or (sweep is not None and sweep.accepted)
+    if stored and not accepted:
+        raise empty_list(stored)

@@ -1,0 +1,1 @@
+"""Builds the real things from the settings."""

@@ -1,0 +1,1 @@
+"""The client of Partner Center's API."""
