@@ -99,7 +99,8 @@ def _timer(worker: Worker, function: Function) -> Timer | None:
         check_schedule(schedule)
     except (HostError, ValueError) as error:
         # As in Azure, the functions without a fault are served all the same.
-        log.error("The '%s' function is in error: %s", function.name, error)  # noqa: TRY400
+        where = f"The '{function.name}' function is in error: schedule"
+        log.error("%s %s: %s", where, function.trigger["schedule"], error)  # noqa: TRY400
         return None
     return Timer(worker=worker, function=function, schedule=schedule)
 

@@ -1,9 +1,7 @@
-"""The host's HTTP side as an ASGI application: routes to functions, and the admin routes."""
+"""The host's HTTP side as an ASGI application: routes to functions, and timers fired by hand."""
 
 import asyncio
-import json
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -81,7 +79,6 @@ class Site:
     timers: Mapping[str, Timer]
     added_headers: Mapping[str, str]
     port: int
-    _started_s: float = field(default_factory=time.monotonic)
     _fired: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -140,18 +137,9 @@ class Site:
     def _administer(self, request: Request) -> Answer:
         if not self._comes_from_here(request):
             return Answer(status=HTTPStatus.UNAUTHORIZED)
-        path = request.path.lower()
-        if (request.method, path) == ("GET", "/admin/host/status"):
-            status = {
-                "id": f"localhost-{self.port}",
-                "state": "Running",
-                "version": "4.0 (local stand-in)",
-                "processUptime": round((time.monotonic() - self._started_s) * 1000),
-            }
-            headers = [("Content-Type", "application/json; charset=utf-8")]
-            return Answer(status=HTTPStatus.OK, headers=headers, body=json.dumps(status).encode())
+        asked = (request.method, request.path.lower())
         for name, timer in self.timers.items():
-            if (request.method, path) == ("POST", f"/admin/functions/{name.lower()}"):
+            if asked == ("POST", f"/admin/functions/{name.lower()}"):
                 fired = asyncio.create_task(timer.run_by_hand())
                 self._fired.add(fired)
                 fired.add_done_callback(self._fired.discard)

@@ -254,13 +254,6 @@ def test_functions_run_side_by_side_and_know_their_invocation(host: HostProcess)
     assert all(f"[{invocation_id}] INFO slow on" in log for invocation_id in invocation_ids)
 
 
-def test_the_host_tells_its_status(host: HostProcess) -> None:
-    reply = ask(host, "GET", "/admin/host/status")
-
-    assert reply.status == 200
-    assert reply.content()["state"] == "Running"
-
-
 # Timers
 
 
