@@ -66,19 +66,12 @@ class Worker:
         # The host's order decides which of two routes that match a path gets it.
         return sorted(filter(None, functions), key=lambda function: function.name.upper())
 
-    async def invoke(
-        self, function: Function, data: TypedData, reason: str, *, trace_parent: str | None = None
-    ) -> Outcome:
+    async def invoke(self, function: Function, data: TypedData, reason: str) -> Outcome:
         """Run a function with its trigger's value and wait for its end.
 
         The function runs on when the waiting task is cancelled.
-
-        Args:
-            trace_parent: the operation that it belongs to, in W3C's form; None: one of its own.
         """
-        invocation = asyncio.create_task(
-            _invoke(function, data, reason, trace_parent or _new_trace_parent())
-        )
+        invocation = asyncio.create_task(_invoke(function, data, reason))
         self._running.add(invocation)
         invocation.add_done_callback(self._running.discard)
         return await asyncio.shield(invocation)
@@ -91,7 +84,7 @@ class Worker:
         return not late
 
 
-async def _invoke(function: Function, data: TypedData, reason: str, trace_parent: str) -> Outcome:
+async def _invoke(function: Function, data: TypedData, reason: str) -> Outcome:
     invocation_id = str(uuid.uuid4())
     request = _request(
         "invocation_request",
@@ -100,7 +93,7 @@ async def _invoke(function: Function, data: TypedData, reason: str, trace_parent
             function_id=function.id,
             input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
             trigger_metadata={},
-            trace_context=Message(trace_parent=trace_parent, trace_state="", attributes={}),
+            trace_context=Message(trace_parent=_new_trace_parent(), trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
         ),
     )

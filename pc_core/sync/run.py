@@ -21,7 +21,7 @@ from pc_core.errors import (
 )
 from pc_core.identity.account import Account, SignInStatus
 from pc_core.identity.token import Tokens
-from pc_core.observe import events
+from pc_core.observe import calls, events
 from pc_core.referral.tombstones import ErasureCount
 from pc_core.sync import sweeping
 from pc_core.sync.budget import Budget
@@ -83,7 +83,8 @@ class Sync:
         """
         # No answer of the database is waited for beyond the budget either.
         bounded = replace(self, store=self.store.within(budget.remaining_s))
-        return bounded._run(request, budget)  # noqa: SLF001 - itself
+        with calls.counting():
+            return bounded._run(request, budget)  # noqa: SLF001 - itself
 
     def _run(self, request: Request, budget: Budget) -> Report:
         report = begun(request, self.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from pc_core.errors import (
     SignInNeeded,
     TryLater,
 )
-from pc_core.observe import events
+from pc_core.observe import calls, events
 from pc_core.sync.ports import Lease, Store
 from pc_core.sync.report import Failure, FailureKind, Report, Request, RunState
 
@@ -34,7 +35,9 @@ class Heartbeat:
         self._lease = lease
         self._every_s = every_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._beat,), name="lease-heartbeat", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -110,4 +113,8 @@ def summary_fields(report: Report) -> dict[str, Any]:
     """The fields of the summary event."""
     plain = report.to_json()
     error = plain.pop("error")
-    return {**plain, "error_code": error["code"] if error else None}
+    return {
+        **plain,
+        "error_code": error["code"] if error else None,
+        "calls": calls.totals(),
+    }

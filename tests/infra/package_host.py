@@ -16,8 +16,6 @@ sys.path[:0] = [str(package), str(libraries)]
 sys.path.append(str(host))
 os.chdir(package)
 
-TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
 lines: list[str] = []
 
 
@@ -59,12 +57,8 @@ async def main() -> None:
         "ScheduleStatus": {"Last": "", "Next": "", "LastUpdated": ""},
         "IsPastDue": False,
     }
-    fired = await worker.invoke(
-        functions["scheduled_sync"],
-        TypedData(json=json.dumps(timer)),
-        "test",
-        trace_parent=TRACE_PARENT,
-    )
+    timer_data = TypedData(json=json.dumps(timer))
+    fired = await worker.invoke(functions["scheduled_sync"], timer_data, "test")
     from pc_core.store.pool import Database
 
     authorities = Path(str(Database(database)._arguments()["sslrootcert"]))
