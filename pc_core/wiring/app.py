@@ -15,8 +15,9 @@ from pc_core import config
 from pc_core.errors import FixSetting
 from pc_core.identity.credential import identity_credential
 from pc_core.sync.budget import Budget
-from pc_core.sync.erase import erase
-from pc_core.sync.report import Mode, Request, Trigger
+from pc_core.sync.context import Options
+from pc_core.sync.erase import erase_customer
+from pc_core.sync.report import Mode, RunRequest, Trigger
 from pc_core.sync.run import Sync, feature_disabled
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class App:
         Args:
             budget_s: seconds that it may take; None: the setting for runs without a caller.
         """
-        request = Request(
+        request = RunRequest(
             trigger=trigger,
             mode=mode,
             accept_missing=accept_missing,
@@ -130,13 +131,12 @@ class App:
     def erase(
         self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
     ) -> ErasureCount:
-        """Erase a customer; see `sync.erase`. It needs the database alone."""
-        return erase(
+        """Erase a customer; see `sync.erase.erase_customer`. It needs the database alone."""
+        return erase_customer(
             self.store,
             referral_ids=referral_ids,
             domain=domain,
             dry_run=dry_run,
-            lease_s=self.settings.lease.total_seconds(),
             holder=_holder(),
             now=_now,
         )
@@ -160,7 +160,6 @@ class App:
                 store=self.store,
                 earlier=EarlierTable(source),
                 own_domains=_lower(self.settings.own_domains) or frozenset(),
-                lease_s=self.settings.lease.total_seconds(),
                 holder=_holder(),
                 now=_now,
             ).run(dry_run=dry_run, tell=tell)
@@ -271,14 +270,15 @@ class App:
             partner_center=lambda: self._partner_center(self.tokens),
             rules=self._rules,
             filters=_digest(settings.directions, settings.statuses, settings.excluded_substatuses),
-            rules_made_with=self._rules_made_with,
+            made_with=self._rules_made_with,
             tenant_id=settings.tenant_id,
-            overlap=settings.overlap,
-            full_sync_every=settings.full_sync_every,
-            page_size=settings.page_size,
-            lease_s=settings.lease.total_seconds(),
-            full_time_s=settings.function_timeout.total_seconds() - _LAST_WORDS_S,
-            retention_days=settings.retention_days,
+            options=Options(
+                overlap=settings.overlap,
+                full_sync_every=settings.full_sync_every,
+                page_size=settings.page_size,
+                full_time_s=settings.function_timeout.total_seconds() - _LAST_WORDS_S,
+                retention_days=settings.retention_days,
+            ),
             holder=_holder(),
             now=_now,
         )
