@@ -50,7 +50,7 @@ class Expected:
     """What the settings promise.
 
     Attributes:
-        schedule: NCRONTAB or TimeSpan.
+        schedule: six NCRONTAB fields, UTC.
         full_sync_every: how often everything is swept.
     """
 
