@@ -38,7 +38,7 @@ from pc_core.store.reading import companies, listing
 from pc_core.store.reading.cursors import read_cursor, write_cursor
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import state as states
-from pc_core.store.writing.runs import mark_interrupted, read_report
+from pc_core.store.writing.runs import read_report
 from pc_core.sync.report import Report
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _read_runs(
     connection: Connection[Any], tail: LiteralString, values: dict[str, Any]
 ) -> list[Report]:
     rows = connection.execute(f"{_SQL['runs']}{tail}", values).fetchall()
-    return [mark_interrupted(read_report(row)) for row in rows]
+    return [read_report(row) for row in rows]
 
 
 def _read_schema(connection: Connection[Any]) -> Schema:

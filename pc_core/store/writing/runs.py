@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ _SQL = load_statements(
     assignments=", ".join(f"{name} = %({name})s" for name in _NAMES[1:]),
 )
 
-INTERRUPTED = Failure(
+_INTERRUPTED = Failure(
     kind=FailureKind.TRY_LATER,
     code="interrupted",
     message=(
@@ -51,28 +51,22 @@ def add_beat(batch: Batch, task_id: str) -> None:
 
 def add_mend(batch: Batch, task_id: str) -> None:
     """Mark all other runs that still count as running as interrupted."""
-    batch.add(_SQL["mend"], {"task_id": task_id, "failure": to_json_text(INTERRUPTED)})
+    batch.add(_SQL["mend"], {"task_id": task_id, "failure": to_json_text(_INTERRUPTED)})
 
 
 def read_report(row: tuple[Any, ...]) -> Report:
-    """A row of reading.sql's `runs`."""
+    """A row of reading.sql's `runs`; an interrupted run that wrote no failure gets one."""
     values = dict(zip(_NAMES, row, strict=True))
-    failure = values["failure"]
+    state, failure = RunState(values["state"]), values["failure"]
+    without = _INTERRUPTED if state is RunState.INTERRUPTED else None
     return Report(
         **values
         | {
-            "state": RunState(values["state"]),
+            "state": state,
             "counts": Counts.from_json(msgspec.json.decode(values["counts"])),
-            "failure": None if failure is None else _FAILURE.decode(failure),
+            "failure": without if failure is None else _FAILURE.decode(failure),
         }
     )
-
-
-def mark_interrupted(report: Report) -> Report:
-    """The report, with a failure if the run was interrupted before it could write one."""
-    if report.state is not RunState.INTERRUPTED or report.failure is not None:
-        return report
-    return replace(report, failure=INTERRUPTED)
 
 
 def _values(report: Report) -> dict[str, Any]:
