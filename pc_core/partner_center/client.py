@@ -103,7 +103,6 @@ class PartnerCenterClient:
         self.retries = 0
         self._base_url = base_url.rstrip("/")
         self._base_path = urlsplit(self._base_url).path
-        self._host = urlsplit(self._base_url).hostname or ""
         self._tokens = tokens
         self._request_timeout_s = request_timeout_s
         self._retry = retry or RetryPolicy()
@@ -282,11 +281,7 @@ class PartnerCenterClient:
         self.retries += sent > 1
         request_id = str(uuid.uuid4())
         try:
-            with calls.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
-                call.request_id = request_id
-                answer = self._exchange(path, query, token, budget, request_id)
-                call.result = str(answer.status)
-                call.is_success = answer.status < 400
+            answer = self._exchange(path, query, token, budget, request_id)
         except _NoAnswerError as failure:
             _note_failure(path, sent, client_request_id=request_id, problem=str(failure))
             return None
@@ -329,7 +324,10 @@ class PartnerCenterClient:
             )
         )
         target = self._base_path + path + (f"?{query}" if query else "")
-        with self._adapter.exchange(target, within_s=within_s) as was_cut:
+        with (
+            calls.calling("partner_center") as call,
+            self._adapter.exchange(target, within_s=within_s) as was_cut,
+        ):
             try:
                 response = self._session.send(
                     request,
@@ -343,6 +341,7 @@ class PartnerCenterClient:
                 raise _NoAnswerError("timeout" if was_cut() else type(error).__name__) from None
             if was_cut():
                 raise _NoAnswerError("timeout")
+            call.failed = response.status_code != 200
         return _Answer(
             status=response.status_code,
             headers=response.headers,

@@ -202,7 +202,7 @@ def translated(doing: str) -> Iterator[None]:
     """
     import psycopg
 
-    with calls.calling("SQL", "PostgreSQL", doing):
+    with calls.calling("postgres"):
         try:
             yield
         except PartnerCenterSyncError:
