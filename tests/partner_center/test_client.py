@@ -81,7 +81,7 @@ def client(
     made = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         retry=RetryPolicy(attempts=4, total_s=90),
         sleep=sleeps.sleep,
         clock=sleeps.clock,
@@ -362,7 +362,7 @@ def test_a_delay_is_kept_between_requests_and_grows_after_a_429(
     client = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         page_delay_s=0.2,
         sleep=sleeps.sleep,
         clock=sleeps.clock,
@@ -387,7 +387,7 @@ def test_a_delay_that_does_not_fit_ends_the_run(
     client = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         page_delay_s=30,
         sleep=sleeps.sleep,
         clock=sleeps.clock,
@@ -449,7 +449,7 @@ def test_a_token_for_another_audience_is_a_wrong_setting(simulator: Simulator) -
         )
 
     client = PartnerCenterClient(
-        simulator.base_url, SimulatedTokens(issue), verify=str(simulator.ca_path)
+        simulator.base_url, SimulatedTokens(issue), ca_file=str(simulator.ca_path)
     )
 
     with pytest.raises(SignInNeeded) as refused:
@@ -605,7 +605,7 @@ def test_a_slow_drip_ends_with_the_requests_time(
     client = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         request_timeout_s=0.6,
         retry=RetryPolicy(attempts=1),
     )
@@ -621,7 +621,7 @@ def test_a_slow_drip_ends_with_the_requests_time(
 
 def test_a_slow_drip_ends_with_the_runs_time(simulator: Simulator, tokens: SimulatedTokens) -> None:
     simulator.faults.add(Fault(kind="slow_drip", target="list", seconds=20, times=None))
-    client = PartnerCenterClient(simulator.base_url, tokens, verify=str(simulator.ca_path))
+    client = PartnerCenterClient(simulator.base_url, tokens, ca_file=str(simulator.ca_path))
     started = time.monotonic()
 
     with pytest.raises(BudgetEnded):
@@ -703,7 +703,7 @@ def test_a_body_that_never_ends_is_not_read_to_its_end() -> None:
             connection.sendall(b" " * 65536)
 
     with misbehaving_server(flood) as base_url:
-        client = plain_client(base_url, max_body_bytes=1_000_000)
+        client = plain_client(base_url)
         with pytest.raises(NonsenseAnswer) as refused:
             first(client)
         client.close()
@@ -730,3 +730,82 @@ def test_a_cut_request_does_not_spoil_the_next_one() -> None:
         client.close()
 
     assert page.items == []
+
+
+@contextmanager
+def connect_proxy(seen: list[bytes]) -> Iterator[str]:
+    """A proxy that tunnels one connection and notes the head of the CONNECT request."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def serve() -> None:
+        near, _ = listener.accept()
+        with near:
+            seen.append(near.recv(65536))
+            host, _, port = seen[0].split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as far:
+                near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=copy, args=(far, near), daemon=True)
+                back.start()
+                copy(near, far)
+                far.shutdown(socket.SHUT_RDWR)
+                back.join(5)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://ada:se%40cret@127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        thread.join(5)
+        listener.close()
+
+
+def test_a_proxy_of_the_environment_is_used_and_sees_no_token(
+    simulator: Simulator, tokens: SimulatedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    with connect_proxy(seen) as proxy_url:
+        monkeypatch.setenv("HTTPS_PROXY", proxy_url)
+        client = PartnerCenterClient(simulator.base_url, tokens, ca_file=str(simulator.ca_path))
+        page = first(client)
+        client.next_page(page.next_link or "", budget=budget())
+        client.close()
+
+    host = simulator.base_url.removeprefix("https://")
+    assert seen[0].startswith(f"CONNECT {host} HTTP/1.1\r\n".encode())
+    assert b"Basic YWRhOnNlQGNyZXQ=" in seen[0]
+    assert b"Bearer" not in seen[0]
+    assert len(simulator.requests) == 2
+
+
+def test_a_host_that_needs_no_proxy_is_reached_directly(
+    simulator: Simulator, client: PartnerCenterClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+
+    assert len(first(client).items) == 10
+
+
+def test_all_requests_use_one_connection_until_the_server_ends_it() -> None:
+    connections = 0
+    answer_bytes = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"value":[]}'
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal connections
+        connections += 1
+        connection.sendall(answer_bytes)
+        connection.recv(65536)
+        connection.sendall(answer_bytes)
+
+    with misbehaving_server(answer) as base_url:
+        client = plain_client(base_url)
+        for _ in range(4):
+            assert first(client).items == []
+        client.close()
+
+    assert connections == 2
