@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from pc_core.errors import NonsenseAnswer
+from pc_core.errors import InvalidResponse
 
 
 class PageBody(NamedTuple):
@@ -39,7 +39,7 @@ def parse_page(body: bytes) -> PageBody:
     page: if the fast parser fails, the page is cut at its brackets.
 
     Raises:
-        NonsenseAnswer: the body is not a JSON object with a list `value`, or it is truncated.
+        InvalidResponse: the body is not a JSON object with a list `value`, or it is truncated.
     """
     try:
         page = _PAGE_DECODER.decode(body)
@@ -99,8 +99,8 @@ def _split(container: bytes, body: bytes) -> Iterator[bytes]:
     raise _invalid(body, "is truncated")
 
 
-def _invalid(body: bytes, problem: str) -> NonsenseAnswer:
-    return NonsenseAnswer(
+def _invalid(body: bytes, problem: str) -> InvalidResponse:
+    return InvalidResponse(
         f"Partner Center returned an invalid response: the list of {len(body)} bytes {problem}. "
         "No data was changed; saved pages are kept. The next run tries again."
     )
@@ -110,14 +110,14 @@ def single_item(body: bytes, path: str) -> bytes:
     """The item of a response to a request by id.
 
     Raises:
-        NonsenseAnswer: the body is not a referral.
+        InvalidResponse: the body is not a referral.
     """
     item = body.removeprefix(b"\xef\xbb\xbf").strip()
     if item.startswith(b"{") and item.endswith(b"}"):
         items = parse_page(b'{"value":[' + item + b"]}").items
         if len(items) == 1 and _may_be_a_referral(items[0]):
             return items[0]
-    raise NonsenseAnswer(
+    raise InvalidResponse(
         f"Partner Center returned an invalid response: GET {path} is not a referral. No data was "
         "changed; the referral is requested again later."
     )

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from pc_core.errors import (
     BudgetEnded,
+    InvalidResponse,
     LinkRefused,
-    NonsenseAnswer,
     OrderRefused,
 )
 from pc_core.identity.token import Token, TokenSource
@@ -122,7 +122,7 @@ class PartnerCenterClient:
         if response.status == 404:
             return None
         if response.status != 200:
-            raise NonsenseAnswer(
+            raise InvalidResponse(
                 f"Partner Center returned {response.status} for GET {path}, so it is unknown "
                 "whether the referral exists. It is requested again later.",
                 code="api_unexpected_status",

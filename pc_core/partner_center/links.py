@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urlsplit
 
-from pc_core.errors import NonsenseAnswer
+from pc_core.errors import InvalidResponse
 
 REFERRALS_PATH = "/v1.0/engagements/referrals"
 """Source: Microsoft's documentation of "List referrals"."""
@@ -45,20 +45,20 @@ def next_query(link: str, *, base_url: str) -> str:
     percent-encoded; all others are kept as they are.
 
     Raises:
-        NonsenseAnswer: the link has another host or no query.
+        InvalidResponse: the link has another host or no query.
     """
     try:
         parts = urlsplit(link.strip())
         host = parts.hostname
     except ValueError:
-        raise NonsenseAnswer(
+        raise InvalidResponse(
             "Partner Center returned a nextLink that is not a URL. It was not followed. Saved "
             "pages are kept; the next run tries again.",
             code="next_link_unreadable",
         ) from None
     is_foreign = host != urlsplit(base_url).hostname if host or parts.netloc else False
     if is_foreign or parts.scheme not in ("", "http", "https") or "\\" in link.partition("?")[0]:
-        raise NonsenseAnswer(
+        raise InvalidResponse(
             "Partner Center returned a nextLink to another host than the configured one. It was "
             "not followed. Saved pages are kept. If the API has moved, set "
             "HUNTER_PARTNER_CENTER_API_URL.",
@@ -67,7 +67,7 @@ def next_query(link: str, *, base_url: str) -> str:
     _, _, query = link.strip().partition("?")
     query, _, _ = query.partition("#")
     if not query:
-        raise NonsenseAnswer(
+        raise InvalidResponse(
             "Partner Center returned a nextLink without a query, so the next page cannot be "
             "requested. Saved pages are kept; the next run tries again.",
             code="next_link_unreadable",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pc_core.errors import FixSetting, NonsenseAnswer, SignInNeeded, SignInState, TryLater
+from pc_core.errors import FixSetting, InvalidResponse, SignInNeeded, SignInState, TryLater
 
 MFA_MISSING = "900421"
 WRONG_AUDIENCE = "900420"
@@ -153,17 +153,17 @@ def not_allowed(error: ErrorResponse, path: str) -> SignInNeeded | FixSetting:
     return _forbidden(error, path=path)
 
 
-def unexpected(error: ErrorResponse, path: str) -> NonsenseAnswer:
+def unexpected(error: ErrorResponse, path: str) -> InvalidResponse:
     """The error for a status that the API does not document."""
     if 300 <= error.status < 400:
-        return NonsenseAnswer(
+        return InvalidResponse(
             f"Partner Center returned a redirect for GET {path} ({error.status}). It was not "
             "followed, because the token is sent to the configured host only. If the API has "
             "moved, set HUNTER_PARTNER_CENTER_API_URL. No data was lost.",
             code="redirect_not_followed",
         )
     named = f", {error.code}" if error.code else ""
-    return NonsenseAnswer(
+    return InvalidResponse(
         f"Partner Center returned an unexpected status for GET {path} ({error.status}{named}). "
         "Saved pages are kept; the next run tries again.",
         code="api_unexpected_status",

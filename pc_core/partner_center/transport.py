@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 from urllib3.util import make_headers, parse_url
 
-from pc_core.errors import NonsenseAnswer
+from pc_core.errors import InvalidResponse
 from pc_core.partner_center.retry import read_http_date
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -81,7 +81,7 @@ class Transport:
 
         Raises:
             NoResponseError: no complete response within the time.
-            NonsenseAnswer: the body is too large.
+            InvalidResponse: the body is too large.
         """
         is_complete = False
         with _Deadline(within_s) as deadline:
@@ -170,7 +170,7 @@ def _read(response: HTTPResponse) -> bytes:
     for chunk in response.stream(_CHUNK_BYTES):
         length += len(chunk)
         if length > MAX_BODY_BYTES:
-            raise NonsenseAnswer(
+            raise InvalidResponse(
                 f"Partner Center's response is larger than {MAX_BODY_BYTES} bytes and was not "
                 "read. Saved pages are kept. A smaller HUNTER_PARTNER_CENTER_PAGE_SIZE may help.",
                 code="answer_too_large",

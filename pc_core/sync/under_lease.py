@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from pc_core.errors import (
     FixSetting,
+    InvalidResponse,
     LeaseLost,
-    NonsenseAnswer,
     OperatorNeeded,
     PartnerCenterSyncError,
     SignInNeeded,
@@ -83,7 +83,7 @@ _KINDS = {
     SignInNeeded: FailureKind.SIGN_IN,
     FixSetting: FailureKind.FIX_SETTING,
     OperatorNeeded: FailureKind.OPERATOR,
-    NonsenseAnswer: FailureKind.NONSENSE,
+    InvalidResponse: FailureKind.NONSENSE,
 }
 """The others are worth trying again."""
 

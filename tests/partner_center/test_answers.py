@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pc_core.errors import NonsenseAnswer
+from pc_core.errors import InvalidResponse
 from pc_core.partner_center.answers import parse_page
 
 OBJECTS = st.dictionaries(
@@ -101,18 +101,18 @@ def test_a_page_may_begin_with_a_byte_order_mark() -> None:
         b"{value}",
     ],
 )
-def test_an_answer_without_a_whole_list_is_nonsense_and_not_empty(body: bytes) -> None:
-    with pytest.raises(NonsenseAnswer) as error:
+def test_a_response_without_a_whole_list_is_invalid_and_not_empty(body: bytes) -> None:
+    with pytest.raises(InvalidResponse) as error:
         parse_page(body)
 
     assert str(len(body.removeprefix(b"\xef\xbb\xbf").strip())) in str(error.value)
 
 
 @given(st.lists(OBJECTS, max_size=5), st.integers(0, 10_000))
-def test_a_page_that_is_cut_off_anywhere_is_nonsense(wires: list[Any], place: int) -> None:
+def test_a_truncated_page_is_invalid(wires: list[Any], place: int) -> None:
     body = b'{"value":' + encode(wires) + b',"@odata.nextLink":"u"}'
 
-    with pytest.raises(NonsenseAnswer):
+    with pytest.raises(InvalidResponse):
         parse_page(body[: place % len(body)])
 
 

@@ -16,8 +16,8 @@ from dev.simulator import Fault, Simulator
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
+    InvalidResponse,
     LinkRefused,
-    NonsenseAnswer,
     OrderRefused,
     SignInNeeded,
     SignInState,
@@ -210,7 +210,7 @@ def test_a_redirect_is_not_followed(simulator: Simulator, client: PartnerCenterC
     elsewhere = f"{simulator.base_url}/elsewhere"
     simulator.faults.add(Fault(kind="redirect", target="list", location=elsewhere))
 
-    with pytest.raises(NonsenseAnswer) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         first(client)
 
     assert refused.value.code == "redirect_not_followed"
@@ -222,7 +222,7 @@ def test_a_next_link_to_a_foreign_host_gets_no_request(
 ) -> None:
     simulator.behaviour.next_link_form = "foreign_host"
 
-    with pytest.raises(NonsenseAnswer) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         first(client)
 
     assert refused.value.code == "next_link_foreign"
@@ -248,7 +248,7 @@ def test_an_unknown_certificate_gets_no_request(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_passing_trouble_is_tried_again(
+def test_a_transient_error_is_tried_again(
     simulator: Simulator, client: PartnerCenterClient, status: int
 ) -> None:
     simulator.faults.add(Fault(kind="status", target="list", status=status, times=2))
@@ -498,16 +498,16 @@ def test_a_403_names_the_role(simulator: Simulator, client: PartnerCenterClient)
     assert len(simulator.requests) == 1
 
 
-# --- answers that are none -----------------------------------------------------------------------
+# --- invalid responses ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["html", "no_value", "items_key", "invalid_json"])
-def test_nonsense_is_an_error_and_not_an_empty_list(
+def test_an_invalid_response_is_an_error_and_not_an_empty_list(
     simulator: Simulator, client: PartnerCenterClient, kind: str
 ) -> None:
     simulator.faults.add(Fault(kind=kind, target="list"))  # type: ignore[arg-type]
 
-    with pytest.raises(NonsenseAnswer):
+    with pytest.raises(InvalidResponse):
         first(client)
 
     assert client.requests == 1
@@ -567,12 +567,12 @@ def test_a_referral_that_is_not_there_is_none(client: PartnerCenterClient) -> No
 
 
 @pytest.mark.parametrize("kind", ["html", "bad_request"])
-def test_nonsense_about_one_referral_does_not_mean_that_it_is_gone(
+def test_an_invalid_response_for_one_referral_does_not_mean_that_it_is_gone(
     simulator: Simulator, client: PartnerCenterClient, kind: str
 ) -> None:
     simulator.faults.add(Fault(kind=kind, target="item"))  # type: ignore[arg-type]
 
-    with pytest.raises(NonsenseAnswer):
+    with pytest.raises(InvalidResponse):
         client.referral("0f0f0f0f-0000-4000-8000-000000000000", budget=budget())
 
 
@@ -704,7 +704,7 @@ def test_a_body_that_never_ends_is_not_read_to_its_end() -> None:
 
     with misbehaving_server(flood) as base_url:
         client = plain_client(base_url)
-        with pytest.raises(NonsenseAnswer) as refused:
+        with pytest.raises(InvalidResponse) as refused:
             first(client)
         client.close()
 

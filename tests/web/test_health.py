@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from pc_core.errors import FixSetting, SignInState, TryLater
-from pc_core.health.alarms import Expected, alarms, is_late, level_of
+from pc_core.health.alarms import Expected, alarms_of, is_late, level_of
 from pc_core.health.facts import Facts, Schema
 from pc_core.health.readiness import KEPT_S, Readiness
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.identity.account import SignInStatus
 from pc_core.sync.report import Failure, FailureKind, RunState
 from pc_core.sync.state import SyncState
@@ -135,7 +135,7 @@ OLD = NOW - timedelta(days=3)
 def test_what_somebody_should_know_becomes_an_alarm(
     known: Facts, codes: list[str], level: str
 ) -> None:
-    found = alarms(known, EXPECTED, NOW)
+    found = alarms_of(known, EXPECTED, NOW)
     assert [alarm.code for alarm in found] == codes
     assert level_of(found) == level
 
@@ -143,14 +143,14 @@ def test_what_somebody_should_know_becomes_an_alarm(
 def test_with_the_feature_off_nothing_is_late_but_data_still_counts() -> None:
     off = Expected(enabled=False, schedule=SCHEDULE, full_sync_every=timedelta(hours=24))
     known = facts(state=SyncState(last_success_at=OLD), quarantine=1)
-    found = alarms(known, off, NOW)
+    found = alarms_of(known, off, NOW)
     assert [alarm.code for alarm in found] == ["feature_disabled", "quarantine"]
     assert level_of(found) == "disabled"
-    assert describe(known, off, NOW)["missed"] is False
+    assert status_of(known, off, NOW)["missed"] is False
 
 
 def test_the_status_says_how_long_ago_and_when_next() -> None:
-    shown = describe(good(state=SyncState(last_success_at=minutes_ago(4))), EXPECTED, NOW)
+    shown = status_of(good(state=SyncState(last_success_at=minutes_ago(4))), EXPECTED, NOW)
     assert (shown["lag_s"], shown["next_due_at"]) == (240, datetime(2026, 3, 1, 12, 10, tzinfo=UTC))
     assert shown["sign_in"]["refresh_token_age_s"] == 3600
 
