@@ -1,7 +1,4 @@
-"""Error responses of Partner Center: what they say, and which error of ours they become.
-
-Pure.
-"""
+"""Partner Center's error responses, and the errors of this app that they become. Pure."""
 
 from __future__ import annotations
 
@@ -61,45 +58,6 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> ErrorRes
     return ErrorResponse(status=status, codes=tuple(codes), claims=claims)
 
 
-def unauthorized(error: ErrorResponse, *, path: str) -> SignInNeeded:
-    """The error for a 401 although the token is new."""
-    if WRONG_AUDIENCE in error.codes:
-        return SignInNeeded(
-            f"Partner Center reports that the token was issued for another audience (401, "
-            f"{WRONG_AUDIENCE}, GET {path}). Set HUNTER_PARTNER_CENTER_SCOPE to "
-            "https://api.partner.microsoft.com/.default and check the app registration's API "
-            "permissions, then sign in again. No data was lost.",
-            state=SignInState.MISCONFIGURED,
-            code="wrong_audience",
-        )
-    if MFA_MISSING in error.codes:
-        return SignInNeeded(
-            f"Partner Center requires multi-factor authentication, which the last sign-in did not "
-            f"use (401, {MFA_MISSING}, GET {path}). Sign in again with an account that uses it. "
-            "No data was lost.",
-            state=SignInState.SIGN_IN_NEEDED,
-            code="mfa_missing",
-        )
-    return SignInNeeded(
-        f"Partner Center rejected a new token (401 on GET {path}). Sign in again; if that does "
-        "not help, check the app registration's API permissions. No data was lost.",
-        state=SignInState.SIGN_IN_NEEDED,
-        code="api_unauthorized",
-    )
-
-
-def _forbidden(error: ErrorResponse, *, path: str) -> FixSetting:
-    """The error for a 403."""
-    named = f", {error.code}" if error.code else ""
-    return FixSetting(
-        f"Partner Center denied GET {path} (403{named}). The signed-in account needs the role "
-        "Referrals Admin (all referrals) or Referrals User (referrals with the account in their "
-        "team) in Partner Center, under Account settings > User management. No data was lost; the "
-        "next run continues.",
-        code="api_forbidden",
-    )
-
-
 def _claims(challenge: str) -> str | None:
     if not _CHALLENGE.search(challenge):
         return None
@@ -130,6 +88,52 @@ def _error_codes(body: bytes) -> Iterator[str]:
         error = error.get("innerError", error.get("innererror"))
 
 
+def not_allowed(error: ErrorResponse, path: str) -> SignInNeeded | FixSetting:
+    """The error for a 401 or 403."""
+    if error.status == 401:
+        return _unauthorized(error, path)
+    return _forbidden(error, path)
+
+
+def _unauthorized(error: ErrorResponse, path: str) -> SignInNeeded:
+    """The error for a 401 although the token is new."""
+    if WRONG_AUDIENCE in error.codes:
+        return SignInNeeded(
+            f"Partner Center reports that the token was issued for another audience (401, "
+            f"{WRONG_AUDIENCE}, GET {path}). Set HUNTER_PARTNER_CENTER_SCOPE to "
+            "https://api.partner.microsoft.com/.default and check the app registration's API "
+            "permissions, then sign in again. No data was lost.",
+            state=SignInState.MISCONFIGURED,
+            code="wrong_audience",
+        )
+    if MFA_MISSING in error.codes:
+        return SignInNeeded(
+            f"Partner Center requires multi-factor authentication, which the last sign-in did not "
+            f"use (401, {MFA_MISSING}, GET {path}). Sign in again with an account that uses it. "
+            "No data was lost.",
+            state=SignInState.SIGN_IN_NEEDED,
+            code="mfa_missing",
+        )
+    return SignInNeeded(
+        f"Partner Center rejected a new token (401 on GET {path}). Sign in again; if that does "
+        "not help, check the app registration's API permissions. No data was lost.",
+        state=SignInState.SIGN_IN_NEEDED,
+        code="api_unauthorized",
+    )
+
+
+def _forbidden(error: ErrorResponse, path: str) -> FixSetting:
+    """The error for a 403."""
+    named = f", {error.code}" if error.code else ""
+    return FixSetting(
+        f"Partner Center denied GET {path} (403{named}). The signed-in account needs the role "
+        "Referrals Admin (all referrals) or Referrals User (referrals with the account in their "
+        "team) in Partner Center, under Account settings > User management. No data was lost; the "
+        "next run continues.",
+        code="api_forbidden",
+    )
+
+
 def first_page_refused(status: int, path: str) -> FixSetting:
     """The error for a 400, 404 or 410 of the first page."""
     if status == 400:
@@ -144,13 +148,6 @@ def first_page_refused(status: int, path: str) -> FixSetting:
         "HUNTER_PARTNER_CENTER_API_URL. No data was lost.",
         code="api_not_found",
     )
-
-
-def not_allowed(error: ErrorResponse, path: str) -> SignInNeeded | FixSetting:
-    """The error for a 401 or 403."""
-    if error.status == 401:
-        return unauthorized(error, path=path)
-    return _forbidden(error, path=path)
 
 
 def unexpected(error: ErrorResponse, path: str) -> InvalidResponse:

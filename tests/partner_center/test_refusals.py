@@ -1,4 +1,4 @@
-"""What Partner Center's refusals say."""
+"""What Partner Center's error responses say."""
 
 import base64
 import json
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from pc_core.errors import SignInState
-from pc_core.partner_center.refusals import read_error, unauthorized
+from pc_core.errors import SignInNeeded, SignInState
+from pc_core.partner_center.refusals import not_allowed, read_error
 
 CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 NO_HEADERS: CaseInsensitiveDict[str] = CaseInsensitiveDict()
@@ -77,8 +77,9 @@ def test_another_status_is_no_claims_challenge() -> None:
 def test_a_second_401_is_explained_by_its_code(code: int, state: SignInState, reason: str) -> None:
     refusal = read_error(401, NO_HEADERS, json.dumps({"error": {"code": code}}).encode())
 
-    error = unauthorized(refusal, path="/p")
+    error = not_allowed(refusal, "/p")
 
+    assert isinstance(error, SignInNeeded)
     assert (error.state, error.code) == (state, reason)
 
 
