@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from pc_core.observe.calls import invocation
 from pc_core.web import openapi
 from pc_core.web.door import serve
 from pc_core.web.exchange import Route
@@ -46,16 +45,14 @@ def open_app() -> "App":
 )
 def scheduled_sync(timer: func.TimerRequest, context: func.Context) -> None:
     """Pull what changed; a failed run raises, so that the host records a failed invocation."""
-    with invocation(context, name="scheduled_sync"):
-        sync.run_on_schedule(open_app, is_late=timer.past_due, invocation_id=context.invocation_id)
+    sync.run_on_schedule(open_app, is_late=timer.past_due, invocation_id=context.invocation_id)
 
 
 def _http(name: str, route: Route) -> None:
     @app.function_name(name)
     @app.route(route.path, methods=[route.method])
     def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        with invocation(context, name=name):
-            return serve(req, route, open_app, context)
+        return serve(req, route, open_app, context)
 
 
 _http("health", health.HEALTH)  # GET /healthz

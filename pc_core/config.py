@@ -176,8 +176,6 @@ class Settings(BaseModel):
     storage_account: str | None = _key("AzureWebJobsStorage__accountName", None)
     storage_client_id: str | None = _key("AzureWebJobsStorage__clientId", None)
     identity_client_id: str | None = _key("AZURE_CLIENT_ID", None)
-    insights_connection: SecretStr | None = _key("APPLICATIONINSIGHTS_CONNECTION_STRING", None)
-    insights_authentication: str | None = _key("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", None)
     auth_enabled: bool = _key("WEBSITE_AUTH_ENABLED", False)
     site_host: str | None = _key("WEBSITE_HOSTNAME", None)
 

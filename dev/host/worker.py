@@ -76,14 +76,8 @@ class Worker:
         # The host's order decides which of two routes that fit a path gets it.
         return sorted(functions, key=lambda function: function.name.upper())
 
-    def invoke(
-        self, function: Function, data: TypedData, reason: str, *, trace_parent: str | None = None
-    ) -> Outcome:
-        """Run a function with its trigger's value and wait for its end.
-
-        Args:
-            trace_parent: the operation that it belongs to, in W3C's form; None: one of its own.
-        """
+    def invoke(self, function: Function, data: TypedData, reason: str) -> Outcome:
+        """Run a function with its trigger's value and wait for its end."""
         invocation_id = str(uuid.uuid4())
         request = _request(
             "invocation_request",
@@ -93,7 +87,7 @@ class Worker:
                 input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
                 trigger_metadata={},
                 trace_context=Message(
-                    trace_parent=trace_parent or _new_trace_parent(), trace_state="", attributes={}
+                    trace_parent=_new_trace_parent(), trace_state="", attributes={}
                 ),
                 retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
             ),

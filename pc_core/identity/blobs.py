@@ -174,16 +174,11 @@ def write_blob(
 
 
 @contextmanager
-def storage_errors(doing: str) -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
     """Raise the storage library's errors as ours, and count the call."""
-    with calls.calling("Azure blob", "storage account", doing), _explained():
-        yield
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
     try:
-        yield
+        with calls.calling("blob"):
+            yield
     except ClientAuthenticationError as error:
         raise _denied(error) from None
     except HttpResponseError as error:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
@@ -108,7 +107,7 @@ class _Http:
         self._session.close()
 
     def _send(self, method: str, url: str, **parts: Any) -> Any:
-        with calls.calling("HTTP", urlsplit(url).hostname or "", _told(method, url)) as call:
+        with calls.calling("entra") as call:
             response = self._session.request(
                 method,
                 url,
@@ -118,29 +117,13 @@ class _Http:
                 verify=self._verify,
                 allow_redirects=False,
             )
-            call.result = str(response.status_code)
-            call.is_success = response.status_code < 400
+            call.failed = response.status_code >= 400
         status = response.status_code
         is_transient = status in (408, 429) or status >= 500
         if is_transient or (status != 404 and not _is_json(response.text)):
             # MSAL would keep it, or log its body and fail with a ValueError.
             raise requests.HTTPError(f"HTTP {status}", response=response)
         return response
-
-
-def _told(method: str, url: str) -> str:
-    """What is asked of Entra, from a closed list: an address may hold a tenant or a name."""
-    path = urlsplit(url).path
-    known = next((end for end in _TOLD if path.endswith(end)), "/…")
-    return f"{method} {known}"
-
-
-_TOLD = (
-    "/oauth2/v2.0/token",
-    "/oauth2/v2.0/devicecode",
-    "/.well-known/openid-configuration",
-    "/common/discovery/instance",
-)
 
 
 def _leave_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -48,7 +48,7 @@ class FlowStore:
         """A flow's record and its ETag; None if there is none that can be read."""
         if not _FLOW_ID.fullmatch(flow_id):
             return None
-        with storage_errors("load a sign-in"):
+        with storage_errors():
             try:
                 download = self._container().download_blob(f"{FLOW_FOLDER}/{flow_id}")
                 sealed, etag = download.readall(), str(download.properties.etag)
@@ -63,7 +63,7 @@ class FlowStore:
         Creates the container where it is missing.
         """
         sealed = self._seal.close(json.dumps(record).encode("utf-8"))
-        with storage_errors("save a sign-in"):
+        with storage_errors():
             container = self._container()
             if etag is None:
                 create_container(container)
@@ -73,7 +73,7 @@ class FlowStore:
         """Forget a flow; it may be gone already."""
         if not _FLOW_ID.fullmatch(flow_id):
             return
-        with storage_errors("forget a sign-in"):
+        with storage_errors():
             try:
                 self._container().delete_blob(f"{FLOW_FOLDER}/{flow_id}")
             except ResourceNotFoundError:
@@ -81,7 +81,7 @@ class FlowStore:
 
     def delete_stale(self) -> None:
         """Forget every flow that nobody has touched for an hour: it has expired long since."""
-        with storage_errors("forget old sign-ins"):
+        with storage_errors():
             container = self._container()
             try:
                 for blob in container.list_blobs(name_starts_with=f"{FLOW_FOLDER}/"):

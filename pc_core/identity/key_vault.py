@@ -74,7 +74,7 @@ class KeyVault:
             if trouble is not None and not again:
                 return _kept_or_raise(kept, trouble)
             try:
-                with calls.calling("Azure Key Vault", "Key Vault", f"read the secret {name}"):
+                with calls.calling("key_vault"):
                     value = self._client.get_secret(name).value or ""
             except AzureError as error:
                 trouble = _explain(error, name)

@@ -73,7 +73,7 @@ class TokenCacheBlob:
 
     def etag(self) -> str | None:
         """The blob's ETag by now; None if there is none. Also shows that the storage answers."""
-        with storage_errors("look at the token cache"):
+        with storage_errors():
             try:
                 return str(self._container().get_blob_client(self._name).get_blob_properties().etag)
             except ResourceNotFoundError:
@@ -86,7 +86,7 @@ class TokenCacheBlob:
             The new ETag; None if somebody else was faster, and nothing was written.
         """
         sealed = self._seal.close(content)
-        with storage_errors("save the token cache"):
+        with storage_errors():
             return write_blob(self._container(), self._name, sealed, etag)
 
     def replace(self, content: bytes) -> str:
@@ -95,7 +95,7 @@ class TokenCacheBlob:
         Creates the container where it is missing. Returns the new ETag.
         """
         sealed = self._seal.close(content)
-        with storage_errors("replace the token cache"):
+        with storage_errors():
             container = self._container()
             create_container(container)
             for _ in range(_REPLACE_ATTEMPTS):
@@ -112,7 +112,7 @@ class TokenCacheBlob:
         )
 
     def _download(self) -> tuple[bytes, str] | None:
-        with storage_errors("load the token cache"):
+        with storage_errors():
             try:
                 download = self._container().download_blob(self._name)
                 return download.readall(), str(download.properties.etag)

@@ -70,7 +70,6 @@ class PartnerCenterClient:
         self.retries = 0
         self._base_url = base_url.rstrip("/")
         self._base_path = urlsplit(self._base_url).path
-        self._host = urlsplit(self._base_url).hostname or ""
         self._tokens = tokens
         self._request_timeout_s = request_timeout_s
         self._retry = retry or RetryPolicy()
@@ -226,11 +225,7 @@ class PartnerCenterClient:
         self.retries += sent > 1
         request_id = str(uuid.uuid4())
         try:
-            with calls.calling("HTTP", self._host, f"GET {links.template(path)}") as call:
-                call.request_id = request_id
-                response = self._send(path, query, token, budget, request_id)
-                call.result = str(response.status)
-                call.is_success = response.status < 400
+            response = self._send(path, query, token, budget, request_id)
         except NoResponseError as failure:
             _log_failure(path, sent, client_request_id=request_id, problem=str(failure))
             return None
@@ -266,7 +261,10 @@ class PartnerCenterClient:
             "client-request-id": request_id,
         }
         target = self._base_path + path + (f"?{query}" if query else "")
-        return self._transport.get(target, headers, within_s=within_s)
+        with calls.calling("partner_center") as call:
+            response = self._transport.get(target, headers, within_s=within_s)
+            call.failed = response.status != 200
+        return response
 
 
 def _log_failure(path: str, attempt: int, **fields: Any) -> None:

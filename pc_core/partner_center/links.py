@@ -33,11 +33,6 @@ def referral_path(referral_id: str) -> str:
     return f"{REFERRALS_PATH}/{quote(referral_id, safe='')}"
 
 
-def template(path: str) -> str:
-    """The path for telemetry: without a referral's id."""
-    return path if path == REFERRALS_PATH else f"{REFERRALS_PATH}/{{id}}"
-
-
 def next_query(link: str, *, base_url: str) -> str:
     """The raw query of a nextLink: an absolute or relative URL, or a query alone.
 

@@ -191,7 +191,7 @@ def is_data_error(error: Exception) -> bool:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn psycopg's errors into the app's, others pass; the whole is told as one call.
+    """Turn psycopg's errors into the app's, others pass; the whole counts as one call.
 
     Raises:
         TryLater: out of reach, busy, read-only or full.
@@ -200,7 +200,7 @@ def translated(doing: str) -> Iterator[None]:
     """
     import psycopg
 
-    with calls.calling("SQL", "PostgreSQL", doing):
+    with calls.calling("postgres"):
         try:
             yield
         except PartnerCenterSyncError:

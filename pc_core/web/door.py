@@ -6,6 +6,7 @@ afterwards becomes a problem document.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -83,7 +84,7 @@ def answer_request(request: Request, route: Route, open_app: Callable[[], App]) 
         return respond.bad_request(wrong.parameter, wrong.detail)
     except PartnerCenterSyncError as error:
         events.emit(
-            "partner_center_request_failed",
+            "partner_center_route_failed",
             route=route.path,
             code=error.code,
             message=str(error),
@@ -94,8 +95,8 @@ def answer_request(request: Request, route: Route, open_app: Callable[[], App]) 
         return respond.from_error(error)
     except Exception:  # noqa: BLE001 - the last net: the caller gets a problem, the log the rest
         events.emit(
-            "partner_center_request_broke",
-            level=40,
+            "partner_center_route_bug",
+            level=logging.ERROR,
             exc_info=True,
             route=route.path,
             invocation_id=request.invocation_id,

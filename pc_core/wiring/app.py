@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -16,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from pc_core import config
 from pc_core.errors import FixSetting
 from pc_core.identity.credential import identity_credential
-from pc_core.observe import calls, events
 from pc_core.sync.budget import Budget
-from pc_core.sync.erase import erase
-from pc_core.sync.report import Mode, Request, Trigger
+from pc_core.sync.context import Options
+from pc_core.sync.erase import erase_customer
+from pc_core.sync.report import Mode, RunRequest, Trigger
 from pc_core.sync.run import Sync, feature_disabled
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from pc_core.identity.token import TokenSource
     from pc_core.identity.token_cache import TokenCacheBlob
     from pc_core.identity.tokens import EntraTokens
-    from pc_core.observe.insights import Insights
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.referral.tombstones import ErasureCount
     from pc_core.store.pool import Database
@@ -107,7 +104,7 @@ class App:
         Args:
             budget_s: seconds that it may take; None: the setting for runs without a caller.
         """
-        request = Request(
+        request = RunRequest(
             trigger=trigger,
             mode=mode,
             accept_missing=accept_missing,
@@ -117,8 +114,7 @@ class App:
             return feature_disabled(request, _now())
         if budget_s is None:
             budget_s = self.settings.run_budget.total_seconds()
-        with self._told():
-            return self._sync.run(request, Budget(budget_s))
+        return self._sync.run(request, Budget(budget_s))
 
     def replay_quarantine(
         self,
@@ -135,13 +131,12 @@ class App:
     def erase(
         self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
     ) -> ErasureCount:
-        """Erase a customer; see `sync.erase`. It needs the database alone."""
-        return erase(
+        """Erase a customer; see `sync.erase.erase_customer`. It needs the database alone."""
+        return erase_customer(
             self.store,
             referral_ids=referral_ids,
             domain=domain,
             dry_run=dry_run,
-            lease_s=self.settings.lease.total_seconds(),
             holder=_holder(),
             now=_now,
         )
@@ -165,31 +160,11 @@ class App:
                 store=self.store,
                 earlier=EarlierTable(source),
                 own_domains=_lower(self.settings.own_domains) or frozenset(),
-                lease_s=self.settings.lease.total_seconds(),
                 holder=_holder(),
                 now=_now,
             ).run(dry_run=dry_run, tell=tell)
         finally:
             source.close()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Let Application Insights show what a run asks of others, where that is set up."""
-        operation = calls.current_operation()
-        if operation is None:
-            yield
-            return
-        noted = calls.Calls()
-        with events.context(operation_id=operation.id):
-            try:
-                if self._insights is None:
-                    yield
-                else:
-                    with calls.recording(noted):
-                        yield
-            finally:
-                if self._insights is not None:
-                    self._insights.send(operation, noted)
 
     def health(self) -> Ready:
         """Whether the app can do its work; the answer may be a few seconds old."""
@@ -295,14 +270,15 @@ class App:
             partner_center=lambda: self._partner_center(self.tokens),
             rules=self._rules,
             filters=_digest(settings.directions, settings.statuses, settings.excluded_substatuses),
-            rules_made_with=self._rules_made_with,
+            made_with=self._rules_made_with,
             tenant_id=settings.tenant_id,
-            overlap=settings.overlap,
-            full_sync_every=settings.full_sync_every,
-            page_size=settings.page_size,
-            lease_s=settings.lease.total_seconds(),
-            full_time_s=settings.function_timeout.total_seconds() - _LAST_WORDS_S,
-            retention_days=settings.retention_days,
+            options=Options(
+                overlap=settings.overlap,
+                full_sync_every=settings.full_sync_every,
+                page_size=settings.page_size,
+                full_time_s=settings.function_timeout.total_seconds() - _LAST_WORDS_S,
+                retention_days=settings.retention_days,
+            ),
             holder=_holder(),
             now=_now,
         )
@@ -409,28 +385,6 @@ class App:
         from pc_core.identity.key_vault import KeyVault
 
         return KeyVault(self.settings.key_vault_url, self._credential)
-
-    @_part
-    def _insights(self) -> Insights | None:
-        connection = self.settings.insights_connection
-        if connection is None:
-            return None
-        from pc_core.observe.insights import Insights
-
-        given = (self.settings.insights_authentication or "").replace(" ", "").lower()
-        try:
-            return Insights(
-                connection.get_secret_value(),
-                role=(self.settings.site_host or "partner-center-sync").partition(".")[0],
-                token=self._insights_token if "authorization=aad" in given else None,
-            )
-        except FixSetting as error:
-            events.emit("partner_center_calls_not_told", level=logging.WARNING, problem=error.code)
-            return None
-
-    def _insights_token(self, scope: str) -> str:
-        token: str = self._credential.get_token(scope).token
-        return token
 
     @_part
     def _credential(self) -> TokenCredential:

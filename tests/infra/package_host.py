@@ -15,8 +15,6 @@ sys.path[:0] = [str(package), str(libraries)]
 sys.path.append(str(host))
 os.chdir(package)
 
-TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
 lines: list[str] = []
 
 
@@ -57,12 +55,7 @@ def main() -> None:
         "ScheduleStatus": {"Last": "", "Next": "", "LastUpdated": ""},
         "IsPastDue": False,
     }
-    fired = worker.invoke(
-        functions["scheduled_sync"],
-        TypedData(json=json.dumps(timer)),
-        "test",
-        trace_parent=TRACE_PARENT,
-    )
+    fired = worker.invoke(functions["scheduled_sync"], TypedData(json=json.dumps(timer)), "test")
     from pc_core.store.pool import Database
 
     authorities = Path(str(Database(database)._arguments()["sslrootcert"]))

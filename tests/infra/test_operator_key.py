@@ -83,7 +83,7 @@ def test_a_vault_in_trouble_lets_nobody_in_and_the_log_says_why(
     assert problem(answer) == (answered, "not_ready")
     assert ("retry-after" in {name.lower() for name in answer.headers}) == (answered == 503)
     assert b"vault" not in answer.body.lower()
-    [line] = [line for line in lines if line["event"] == "partner_center_request_failed"]
+    [line] = [line for line in lines if line["event"] == "partner_center_route_failed"]
     assert line["code"] == code
     assert "Key Vault" in line["message"]
     assert KEY not in json.dumps(lines)

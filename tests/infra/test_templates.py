@@ -22,6 +22,8 @@ NOT_IN_AZURE = {
     "WEBSITE_HOSTNAME": "set by the platform",
 }
 OF_THE_PLATFORM = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsDisableHomepage",
     "WEBSITE_AUTH_AAD_ALLOWED_TENANTS",

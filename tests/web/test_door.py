@@ -114,5 +114,5 @@ def test_a_bug_is_logged_with_its_traceback_and_answered_without(
     assert (answer.status, read(answer)["code"]) == (500, "internal_error")
     assert b"secret" not in answer.body
     line, _, traceback = caplog.records[-1].getMessage().partition("\n")
-    assert json.loads(line)["event"] == "partner_center_request_broke"
+    assert json.loads(line)["event"] == "partner_center_route_bug"
     assert caplog.records[-1].exc_info is not None or "KeyError" in traceback

@@ -420,7 +420,6 @@ export default {
   code_interrupted: "The run was interrupted. What it saved stays; the next one goes on.",
   code_lease_lost: "Another run took over. What was saved stays.",
   code_config_invalid: "A setting of the app is wrong or missing. An administrator corrects it; the details name it.",
-  code_insights_misconfigured: "The connection to Application Insights is set up wrongly. An administrator corrects it; syncing is not affected.",
   code_visibility_shrank: "The account sees far fewer referrals than before. Check its role in Partner Center; accept only if they are really gone.",
   code_partner_center_throttled: "Partner Center asks to slow down. The next run goes on by itself.",
   code_partner_center_unavailable: "Partner Center has trouble at the moment. The next run goes on by itself.",

@@ -419,7 +419,6 @@ export default {
   code_interrupted: "Çalışma yarıda kaldı. Kaydettikleri duruyor; sıradaki devam eder.",
   code_lease_lost: "Başka bir çalışma devraldı. Kaydedilenler duruyor.",
   code_config_invalid: "Uygulamanın bir ayarı yanlış ya da eksik. Bir yönetici düzeltir; ayrıntılar adını söyler.",
-  code_insights_misconfigured: "Application Insights bağlantısı yanlış kurulmuş. Bir yönetici düzeltir; eşitleme etkilenmez.",
   code_visibility_shrank: "Hesap öncekinden çok daha az yönlendirme görüyor. Partner Center'daki rolüne bakın; yalnızca gerçekten yoklarsa onaylayın.",
   code_partner_center_throttled: "Partner Center yavaşlamayı istiyor. Sıradaki çalışma kendiliğinden devam eder.",
   code_partner_center_unavailable: "Partner Center'da şu anda sorun var. Sıradaki çalışma kendiliğinden devam eder.",
