@@ -110,7 +110,7 @@ def read_referral_id(value: str | None) -> str:
     return referral_id
 
 
-def read_value(field: str, value: str | None, unknown: list[tuple[str, str]]) -> str | None:
+def read_enum(field: str, value: str | None, unknown: list[tuple[str, str]]) -> str | None:
     """An enum value in its documented spelling; others are kept and added to `unknown`."""
     if value is None:
         return None
