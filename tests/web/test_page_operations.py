@@ -215,7 +215,7 @@ def test_a_failed_run_says_why_and_where_to_look(open_page: Open, filled: Served
     expect(failed).to_contain_text("Partner Center answered something that is no list of referrals")
     failed.click()
     notice = page.get_by_role("dialog").locator(".notice")
-    expect(notice).to_contain_text("Nothing was concluded from it")
+    expect(notice).to_contain_text("No data was changed")
 
     # In the reader's language; the server's own words are English and there on demand.
     turkish = open_page(language="tr-TR")
