@@ -22,6 +22,9 @@ from pc_core.observe import calls, events
 from pc_core.sync.ports import Lease, Store
 from pc_core.sync.report import Failure, FailureKind, Report, Request, RunState
 
+LEASE_S = 120.0
+"""A run that has been silent for so long is taken for dead, and the next one takes over."""
+
 
 class Heartbeat:
     """Keeps a lease alive while its run waits for the network.
