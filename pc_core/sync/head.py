@@ -1,4 +1,4 @@
-"""The head of a run: everything that changed since the last one, newest first.
+"""The head, or incremental sync: everything that changed since the last run, newest first.
 
 Its cost follows the number of changes, not the number of referrals.
 """
@@ -6,20 +6,22 @@ Its cost follows the number of changes, not the number of referrals.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from pc_core.errors import BudgetEnded, LinkRefused, OrderRefused
 from pc_core.observe import events
-from pc_core.sync import order, sweeping
+from pc_core.referral.ticks import ticks_of
+from pc_core.sync import order, saving, sweeping
 from pc_core.sync.context import Run, cannot_finish
-from pc_core.sync.order import empty_list, pages_repeat
+from pc_core.sync.order import LoopGuard, empty_list, pages_repeat
 from pc_core.sync.ports import HEAD
 from pc_core.sync.reading import Page
 from pc_core.sync.state import OrderVerdict, PendingHead, SyncState
 
 _BEFORE_ALL = -(2**62)
-"""Ticks before any date: a walk that read the whole list has to have met every stored row."""
+"""Ticks before any date: a walk over the whole list has to meet every stored row."""
 
 
 def read_head(run: Run) -> bool:
@@ -37,7 +39,7 @@ def read_head(run: Run) -> bool:
     if not sweeping.head_is_worth_asking(run.state, run.now()):
         return _refute(run, why=None)
     try:
-        first = run.first_page(order=order.NEWEST_CHANGE_FIRST)
+        first = run.pages.first(order=order.NEWEST_CHANGE_FIRST, top=run.top)
     except OrderRefused:
         return _refute(run, why="refused")
     if run.state.watermark_ticks is None:
@@ -46,10 +48,10 @@ def read_head(run: Run) -> bool:
 
 
 def _set_watermark(run: Run, first: Page) -> bool:
-    """The very first head only looks at one page: its rows are the first sweep's, like all.
+    """Set the first watermark from one page; the first sweep reads the rows.
 
-    Where a sweep has begun or ended before there was a watermark (a list that was empty, an order
-    that was refuted, answers without a clock), only another one reads what changed behind it.
+    If a sweep has begun before there was a watermark (the list was empty, the order was broken, the
+    answers had no Date), another sweep has to follow, because rows may have changed behind it.
     """
     if not order.head_step(first.updated, last_ticks=None, stop_ticks=None).in_order:
         return _refute(run, why="ignored")
@@ -59,10 +61,36 @@ def _set_watermark(run: Run, first: Page) -> bool:
     newest = order.newest_change(first.updated, first.served_at)
     state = replace(run.state, watermark_ticks=newest, order_checked_at=now)
     if first.items and not sweeping.first_sweep_is_to_come(state):
-        run.open_sweep("order_unproven", state=state)
+        saving.open_sweep(run, "order_unproven", state=state)
         return False
-    run.save_state(replace(state, last_success_at=now))
+    saving.save_state(run, replace(state, last_success_at=now))
     return True
+
+
+class _Next(Enum):
+    """What follows a page."""
+
+    BROKEN_ORDER = "a change on it is newer than one before it"
+    LOOP = "its link leads in circles"
+    MORE = "older changes follow"
+    CAPPED = "`$top` was taken as a total: the list has to be asked for without it"
+    END = "everything new has been read, or the list has ended"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stretch:
+    """Pages read one after the other by their links.
+
+    Attributes:
+        from_top: it began with the list's first page.
+        received: items so far.
+        pages: pages so far.
+    """
+
+    from_top: bool
+    received: int = 0
+    pages: int = 0
+    guard: LoopGuard = field(default_factory=LoopGuard)
 
 
 class _HeadWalk:
@@ -74,13 +102,12 @@ class _HeadWalk:
         self._pending = run.state.head
         # Without a Date our own clock is good enough to distrust a watermark, not to set one.
         self._start = order.believed_watermark(
-            watermark_ticks, first.served_at or first.fetched_at, run.overlap
+            watermark_ticks, first.served_at or first.fetched_at, run.options.overlap
         )
-        overlap_ticks = run.overlap // timedelta(microseconds=1) * 10
         self._stop_ticks = (
             self._pending.stop_ticks
             if self._pending
-            else self._start.watermark_ticks - overlap_ticks
+            else self._start.watermark_ticks - ticks_of(run.options.overlap)
         )
         newest = order.newest_change(first.updated, first.served_at)
         self._newest_ticks = max(self._start.watermark_ticks, newest or _BEFORE_ALL)
@@ -105,12 +132,12 @@ class _HeadWalk:
         return self._end() if self._in_order else _refute(self._run, why="ignored")
 
     def _read_fresh_part_and_go_on(self, pending: PendingHead, link: str) -> None:
-        """Fresh changes come first, so that they arrive in every run.
+        """Read the newest changes first, so that they arrive in every run; then the old place.
 
-        They do not move the watermark that the walk will leave: what became visible late, with a
-        date before its first page, is the next head's, thanks to the overlap. If the fresh part
-        cannot be finished, the walk goes on from there next time: the old place is given up, which
-        counts as a restart.
+        The fresh part does not move the watermark that the walk will leave. A row that became
+        visible late, dated before the walk's first page, is met by the next head, thanks to the
+        overlap. If the budget ends within the fresh part, the walk goes on from there next time.
+        The old place is given up then, which counts as a restart.
         """
         self._restarts += 1
         after_fresh = self._read_down(self._first, pending.newest_ticks, then=pending)
@@ -119,15 +146,15 @@ class _HeadWalk:
         self._restarts -= 1
         last_fresh_ticks = self._last_ticks
         try:
-            page = self._run.next_page(link)
-            # What changed between the runs moved rows down to here that no page of ours has shown.
+            page = self._run.pages.next(link)
+            # Rows that changed between the runs moved others down to here, unseen by both runs.
             self._last_ticks, self._newest_ticks = None, pending.newest_ticks
         except LinkRefused as refused:
             self._begin_again(refused)
             if after_fresh is None:
                 self._whole_list = True
                 return
-            page = self._run.next_page(after_fresh)
+            page = self._run.pages.next(after_fresh)
             self._last_ticks = last_fresh_ticks
         self._read_down(page, self._stop_ticks)
 
@@ -136,9 +163,6 @@ class _HeadWalk:
     ) -> str | None:
         """Read and save pages until everything is older than `stop_ticks`.
 
-        An empty list is only refused at its top: behind a stored link, it is the list's end, which
-        moved up when rows above it went away.
-
         Args:
             then: the place to go on with afterwards; None: the walk is complete then.
 
@@ -146,55 +170,69 @@ class _HeadWalk:
             The link behind the last page read.
         """
         run = self._run
-        guard = order.LoopGuard()
-        received = 0
-        from_top = page is self._first
-        top = page if from_top else None
+        stretch = _Stretch(from_top=page is self._first)
         while True:
-            if page is top:
-                self._met.clear()
-                self._began_ticks = order.began(page.updated, page.served_at)
-                changes = page.updated
-            else:
-                changes = order.tell_of_order(
-                    [(item.referral_id, item.updated_ticks) for item in page.items],
-                    met=self._met,
-                    began_ticks=self._began_ticks,
-                )
-            step = order.head_step(changes, last_ticks=self._last_ticks, stop_ticks=stop_ticks)
-            self._meet(page)
-            received += len(page.items)
-            self._in_order = step.in_order
-            self._last_ticks = step.last_ticks
-            self._last_ids = page.ids
-            if not step.in_order:
-                run.save_page(page, state=run.state)
-                return None
-            if guard.repeats(page.next_link, page.ids):
-                # The link leads past rows that the circles have stood in front of.
-                run.save_state(replace(run.state, head=self._place(None)))
-                raise pages_repeat()
-            if not step.done and page.next_link is not None:
-                ahead = run.fetch_ahead(page.next_link, build_rows=True, to_the_end=False)
-                self._save(page, self._place(page.next_link))
-                try:
-                    page = ahead.result()
-                    continue
-                except LinkRefused as refused:
-                    self._begin_again(refused)
-            elif not step.done and order.is_capped(received=received, top=run.top):
-                self._save(page, self._place(None))
-                run.save_state(replace(run.state, top_caps_at=run.now()))
-                events.emit("partner_center_top_caps_result", level=logging.WARNING)
-            else:
-                if not received and from_top:
-                    _refuse_empty_list(run)
-                self._whole_list = not step.done
-                self._save(page, then)
-                return page.next_link
-            top = page = run.first_page(order=order.NEWEST_CHANGE_FIRST)
-            from_top = True
-            self._last_ticks, received, guard = None, 0, order.LoopGuard()
+            match self._judge(page, stretch, stop_ticks):
+                case _Next.BROKEN_ORDER:
+                    saving.save_page(run, page, state=run.state)
+                    return None
+                case _Next.LOOP:
+                    # The link leads past rows that the circles have hidden.
+                    saving.save_state(run, replace(run.state, head=self._place(None)))
+                    raise pages_repeat()
+                case _Next.END:
+                    # Behind a stored link, an empty page is the list's end, which moves up when
+                    # rows above it go away.
+                    if not stretch.received and stretch.from_top:
+                        _refuse_empty_list(run)
+                    self._save(page, then)
+                    return page.next_link
+                case _Next.MORE:
+                    link = page.next_link or ""
+                    ahead = run.pages.ahead(link, build_rows=True, to_the_end=False)
+                    self._save(page, self._place(link))
+                    try:
+                        page = ahead.result()
+                        continue
+                    except LinkRefused as refused:
+                        self._begin_again(refused)
+                case _Next.CAPPED:
+                    self._save(page, self._place(None))
+                    saving.save_state(run, replace(run.state, top_caps_at=run.now()))
+                    events.emit("partner_center_top_caps_result", level=logging.WARNING)
+            page = run.pages.first(order=order.NEWEST_CHANGE_FIRST, top=run.top)
+            stretch = _Stretch(from_top=True)
+            self._last_ticks = None
+
+    def _judge(self, page: Page, stretch: _Stretch, stop_ticks: int) -> _Next:
+        """Take note of a page and tell what follows it."""
+        if stretch.from_top and not stretch.pages:
+            self._met.clear()
+            self._began_ticks = order.began(page.updated, page.served_at)
+            changes = page.updated
+        else:
+            changes = order.changes_to_judge(
+                [(item.referral_id, item.updated_ticks) for item in page.items],
+                met=self._met,
+                began_ticks=self._began_ticks,
+            )
+        step = order.head_step(changes, last_ticks=self._last_ticks, stop_ticks=stop_ticks)
+        self._meet(page)
+        stretch.received += len(page.items)
+        stretch.pages += 1
+        self._in_order = step.in_order
+        self._last_ticks = step.last_ticks
+        self._last_ids = page.ids
+        if not step.in_order:
+            return _Next.BROKEN_ORDER
+        if stretch.guard.repeats(page.next_link, page.ids):
+            return _Next.LOOP
+        if not step.done and page.next_link is not None:
+            return _Next.MORE
+        if not step.done and order.is_capped(received=stretch.received, top=self._run.top):
+            return _Next.CAPPED
+        self._whole_list = not step.done
+        return _Next.END
 
     def _meet(self, page: Page) -> None:
         self._met |= dict.fromkeys(page.ids)
@@ -204,9 +242,11 @@ class _HeadWalk:
     def _save(self, page: Page, place: PendingHead | None) -> None:
         """Save a page; while the walk goes on, with its place and the ids that it has met."""
         if place is None:
-            self._run.save_page(page, state=self._run.state)
+            saving.save_page(self._run, page, state=self._run.state)
         else:
-            self._run.save_page(page, state=replace(self._run.state, head=place), seen_in=HEAD)
+            saving.save_page(
+                self._run, page, state=replace(self._run.state, head=place), seen_in=HEAD
+            )
 
     def _place(self, link: str | None) -> PendingHead:
         return PendingHead(
@@ -218,15 +258,15 @@ class _HeadWalk:
 
     def _begin_again(self, refused: LinkRefused) -> None:
         self._restarts += 1
-        self._run.save_state(replace(self._run.state, head=self._place(None)))
+        saving.save_state(self._run, replace(self._run.state, head=self._place(None)))
         self._run.note_restart("what changed", self._restarts, refused)
 
     def _end(self) -> bool:
         """Move the watermark, with the verdict on the order, in one transaction."""
         run = self._run
         now = run.now()
-        missed = run.not_read_above(
-            _BEFORE_ALL if self._whole_list else self._stop_ticks, just_seen=self._last_ids
+        missed = _not_read_above(
+            run, _BEFORE_ALL if self._whole_list else self._stop_ticks, just_seen=self._last_ids
         )
         verdict: OrderVerdict = "unproven" if missed else "proven"
         state = replace(
@@ -238,7 +278,7 @@ class _HeadWalk:
         )
         if self._start.was_ahead:
             events.emit("partner_center_watermark_was_ahead", level=logging.WARNING)
-            run.open_sweep("clock", state=state, forget=HEAD)
+            saving.open_sweep(run, "clock", state=state, forget=HEAD)
         elif missed:
             events.emit(
                 "partner_center_order_not_honoured",
@@ -246,26 +286,39 @@ class _HeadWalk:
                 why="rows_missing_from_walk",
                 missed=missed,
             )
-            run.open_sweep("order_unproven", state=state, forget=HEAD)
+            saving.open_sweep(run, "order_unproven", state=state, forget=HEAD)
         else:
             forget = HEAD if run.state.head else ()
-            run.save_state(replace(state, last_success_at=now), forget=forget)
+            saving.save_state(run, replace(state, last_success_at=now), forget=forget)
         return not missed
 
 
 def _refute(run: Run, *, why: str | None) -> bool:
-    """Give the order up for a day and open a sweep in the head's place."""
+    """Stop asking for the order for a day, and open a sweep instead of the head."""
     state: SyncState = run.state
     if why is not None:
         events.emit("partner_center_order_not_honoured", level=logging.WARNING, why=why)
         state = replace(state, order_verdict="refuted", order_checked_at=run.now(), head=None)
-    run.open_sweep("order_unproven", state=state, forget=HEAD)
+    saving.open_sweep(run, "order_unproven", state=state, forget=HEAD)
     return False
 
 
 def _refuse_empty_list(run: Run) -> None:
-    stored = run.not_read_above(_BEFORE_ALL, just_seen=())
+    stored = _not_read_above(run, _BEFORE_ALL, just_seen=())
     sweep = run.state.sweep
     accepted = run.accept_missing or (sweep is not None and sweep.accepted)
     if stored and not accepted:
         raise empty_list(stored)
+
+
+def _not_read_above(run: Run, stop_ticks: int, *, just_seen: Collection[str]) -> int:
+    """How many stored rows the head should have met and has not.
+
+    While a shrunken view waits for an operator, rows that it hid say nothing about the order.
+    """
+    sweep = run.state.sweep
+    return run.store.not_read_above(
+        stop_ticks,
+        just_seen=just_seen,
+        among_swept=sweep is not None and sweep.phase == "shrank",
+    )

@@ -1,6 +1,6 @@
-"""The decisions of a walk over the list: where it starts, when it is done, whether to believe it.
+"""Decides about a walk: where it stops, when it is done, whether its order can be trusted.
 
-Pure: page dates and ids in, verdicts out. `head` and `sweep` act on them.
+Pure: dates and ids of a page in, verdicts out. `head` and `sweep` act on them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ OLDEST_FIRST = "createdDateTime asc"
 EMPTY_PAGES_IN_A_ROW = 20
 """Empty pages with a nextLink happen; more than this in a row is a loop."""
 
-
 SAME_PAGES = 3
-"""So many times the same page behind different links is a loop too."""
+"""The same page behind different links, so many times in a row, is a loop too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,26 +60,27 @@ def head_step(
 
 
 MET_IDS = 5_000
-"""So many ids a head remembers; what moved down by more rows between two pages is unexplained."""
+"""How many ids a head remembers. A row that moved down by more rows than that counts as out of
+order."""
 
 
-def tell_of_order(
+def changes_to_judge(
     rows: Sequence[tuple[str | None, int | None]],
     *,
     met: Container[str | None],
     began_ticks: int | None,
 ) -> list[int | None]:
-    """The changes on a page by which its order is to be judged.
+    """The changes by which the order of a page is judged.
 
-    Pages count rows from the list's top. A row that changes between two pages moves there, and all
-    above its old place move down: the next page begins with rows that were met before, or, where
-    more rows changed than a page has, with some that have changed since. Neither is a lie.
+    A row that changes between two requests moves to the top and pushes others down. The next page
+    then begins with rows that were met before, or, after many changes, with rows that changed
+    since the walk began. Neither is a broken order, so both are left out.
 
     Args:
         rows: id and updatedDateTime in ticks of each item, in the page's order.
         met: ids on earlier pages of this walk.
-        began_ticks: what is newer has changed since the walk's first page was served; None: the
-            server told no time, and then no row is known to have changed since.
+        began_ticks: a newer change was made after the walk's first page was served; None: the
+            answer had no Date, so no row is known to have changed since.
     """
     return [
         ticks
@@ -90,10 +90,10 @@ def tell_of_order(
 
 
 def began(updated: Sequence[int | None], served_at: datetime | None) -> int | None:
-    """What a change has to be newer than, to have been made after this first page was served.
+    """The instant after which a change was made later than this first page was served, in ticks.
 
-    Newer than the server's clock then, and than all that the page shows: where only one of them is
-    wrong, no row is excused that it should have shown.
+    The later of the server's clock and the newest row, so that one wrong value cannot hide a row
+    that is out of order. None if the page has no date or the answer no clock.
     """
     dated = [ticks for ticks in updated if ticks is not None]
     if not dated or served_at is None:
@@ -115,11 +115,11 @@ def newest_change(updated: Sequence[int | None], served_at: datetime | None) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Where a head begins to be old news.
+    """Where a head stops, before the overlap.
 
     Attributes:
-        watermark_ticks: the watermark to believe.
-        was_ahead: the stored one lay in the server's future, so that changes may have been missed.
+        watermark_ticks: the watermark to use.
+        was_ahead: the stored one lay in the server's future, so changes may have been missed.
     """
 
     watermark_ticks: int
@@ -127,9 +127,9 @@ class Start:
 
 
 def believed_watermark(stored: int, served_at: datetime, overlap: timedelta) -> Start:
-    """Distrust a watermark that the server's clock has not reached yet.
+    """Replace a watermark that the server's clock has not reached yet.
 
-    A clock may be wrong by seconds; only a lead of more than the overlap can have hidden changes.
+    A clock may be wrong by seconds. Only a lead of more than the overlap can have hidden changes.
     """
     if stored <= to_ticks(served_at):
         return Start(watermark_ticks=stored, was_ahead=False)
@@ -196,8 +196,8 @@ class LoopGuard:
 def pages_repeat() -> NonsenseAnswer:
     """The error of a walk that goes in circles."""
     return NonsenseAnswer(
-        "Partner Center's pages repeat: the walk over the list would never end. Pages read so far "
-        "are saved; nothing was concluded from the rest. The next run starts again.",
+        "Partner Center's pages repeat: reading the list would never end. Pages read so far are "
+        "saved, and no other data was changed. The next run starts again.",
         code="pages_repeat",
     )
 
@@ -205,8 +205,8 @@ def pages_repeat() -> NonsenseAnswer:
 def empty_list(stored: int) -> NonsenseAnswer:
     """The error of an empty list where there cannot be one."""
     return NonsenseAnswer(
-        f"Partner Center answered an empty list although {stored} referrals are stored. Nothing "
-        "was concluded from it and nothing was marked as missing. If this stays, check that the "
+        f"Partner Center returned an empty list although {stored} referrals are stored. No data "
+        "was changed and nothing was marked as missing. If this stays, check that the "
         "signed-in account still has the role Referrals Admin; if the referrals are really "
         "gone, accept it with `sync --mode full --accept-missing`.",
         code="empty_answer",

@@ -5,7 +5,7 @@ Pure: no clock, no database. The store applies a plan in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,8 +53,8 @@ class Origin:
     Attributes:
         kind: a `replay` of quarantine only wins over strictly older content; a page that was just
             fetched also wins a tie.
-        fetched_ticks: when the page was fetched, by the server's clock where it told it: a
-            change dated in the future counts as made then, so that it cannot win for ever.
+        fetched_ticks: when the page was fetched, by the server's clock where its answer had one.
+            A change dated later counts as made then, so that it cannot win for ever.
         drift_ticks: set during a sweep that should find nothing new: changes older than this
             that it finds are drift.
         backfill: set during a sweep that is expected to find much.
@@ -77,8 +77,8 @@ class PagePlan:
         understood: ids whose quarantine entries a good version has closed.
         superseded: ids whose replayed content is older than what is stored.
         seen: every id on the page but those of erased customers; quarantined ones too.
-        erased: referrals that turned out to be an erased customer's, each with its tombstone:
-            whatever is stored of them has to go.
+        erased: referrals that turned out to be an erased customer's, each with its tombstone;
+            what is stored of them is removed.
     """
 
     inserts: dict[str, Row] = field(default_factory=dict)
@@ -91,31 +91,37 @@ class PagePlan:
     erased: dict[str, bytes] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
-    @property
-    def writes_rows(self) -> bool:
-        """Whether any referral row changes."""
-        return bool(self.inserts or self.updates or self.reappeared or self.erased)
-
-    def erase(self, referral_id: str, tombstones: Tombstones) -> None:
-        """Skip an item of an erased customer's, with all that is planned for its referral."""
+    def skip_erased(self, referral_id: str, tombstones: Tombstones) -> None:
+        """Skip an item of an erased customer, and remove what is stored of its referral."""
         _skip(self.counts, "erased")
         self.erased[referral_id] = tombstones.of_id(referral_id)
-        counts = self.counts
-        if self.inserts.pop(referral_id, None) is not None:
-            counts.inserted -= 1
-            _skip(counts, "erased")
-        if self.updates.pop(referral_id, None) is not None:
-            counts.updated -= 1
-            _skip(counts, "erased")
-        kept = [item for item in self.quarantine if item.referral_id != referral_id]
-        for _ in range(len(self.quarantine) - len(kept)):
-            counts.quarantined -= 1
-            _skip(counts, "erased")
-        self.quarantine = kept
-        self.reappeared.discard(referral_id)
-        self.understood.discard(referral_id)
-        self.superseded.discard(referral_id)
-        self.seen.discard(referral_id)
+
+
+class RowBuilder:
+    """Builds rows, each once: beforehand in another thread, or when the plan needs it.
+
+    Args:
+        own_domains: the partner's own mail domains.
+    """
+
+    def __init__(self, own_domains: frozenset[str]) -> None:
+        self._own_domains = own_domains
+        self._built: dict[str, Row] = {}
+
+    def build_ahead(self, items: Sequence[Referral | Malformed], admission: Admission) -> None:
+        """Build the rows of all items that the filter admits."""
+        for item in items:
+            if isinstance(item, Referral) and admission.skip_reason(item) is None:
+                self(item)
+
+    def __call__(self, referral: Referral) -> Row:
+        """The referral's row."""
+        row = self._built.get(referral.referral_id)
+        # The same referral may stand on a page twice, with different content.
+        if row is None or row.raw_data is not referral.raw:
+            row = build_row(referral, own_domains=self._own_domains)
+            self._built[referral.referral_id] = row
+        return row
 
 
 def make_plan(
@@ -124,81 +130,90 @@ def make_plan(
     *,
     rules: Rules,
     origin: Origin,
-    prepared: Mapping[str, Row] | None = None,
+    row_of: Callable[[Referral], Row] | None = None,
 ) -> PagePlan:
     """Decide for each item of a page; the counts' piles add up to the number of items.
 
     Args:
         stored: by referral_id; ids that are not in it are not stored.
-        prepared: what `prepare_rows` made of these very items beforehand, if it did.
+        row_of: builds a referral's row; None: with a builder of its own.
     """
     plan = PagePlan()
-    build = _Builder(rules=rules, origin=origin, prepared=prepared or {})
-    counts = plan.counts
+    page = _PageRules(rules=rules, origin=origin, row_of=row_of or RowBuilder(rules.own_domains))
+    erased = _erased_ids(items, stored, page)
     known = dict(stored)
     for item in items:
-        counts.fetched += 1
-        if isinstance(item, Malformed):
+        plan.counts.fetched += 1
+        if item.referral_id is not None and item.referral_id in erased:
+            plan.skip_erased(item.referral_id, rules.tombstones)
+        elif isinstance(item, Malformed):
             _set_aside(plan, item, rules.tombstones)
-            continue
-        if item.referral_id in plan.erased or rules.tombstones.covers_id(item.referral_id):
-            if item.referral_id in known:
-                plan.erase(item.referral_id, rules.tombstones)
-            else:
-                _skip(counts, "erased")
-            continue
-        plan.seen.add(item.referral_id)
-        plan.understood.add(item.referral_id)
-        _count_unknown(counts, item)
-        before = known.get(item.referral_id)
-        if before is None:
-            after = _admit(plan, item, build)
+        elif rules.tombstones.covers_id(item.referral_id):
+            _skip(plan.counts, "erased")
         else:
-            after = _bring_up_to_date(plan, item, before, build)
-        if after is not None:
-            known[item.referral_id] = after
+            plan.seen.add(item.referral_id)
+            plan.understood.add(item.referral_id)
+            _count_unknown(plan.counts, item)
+            before = known.get(item.referral_id)
+            if before is None:
+                after = _admit(plan, item, page)
+            else:
+                after = _bring_up_to_date(plan, item, before, page)
+            if after is not None:
+                known[item.referral_id] = after
     return plan
 
 
-def prepare_rows(items: Sequence[Referral | Malformed], rules: Rules) -> dict[str, Row]:
-    """The rows of the items that would be admitted, by id, for a plan that comes later."""
-    return {
-        item.referral_id: build_row(item, own_domains=rules.own_domains)
-        for item in items
-        if isinstance(item, Referral) and rules.admission.skip_reason(item) is None
-    }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Builder:
-    """Makes a plan's rows, unless they have been made already."""
+class _PageRules:
+    """What holds for all items of a page."""
 
     rules: Rules
     origin: Origin
-    prepared: Mapping[str, Row]
+    row_of: Callable[[Referral], Row]
 
     def row(self, referral: Referral) -> Row:
-        row = self.prepared.get(referral.referral_id)
-        # The same referral may stand on a page twice, with different content.
-        if row is None or row.raw_data is not referral.raw:
-            row = build_row(referral, own_domains=self.rules.own_domains)
+        """The referral's row, dated no later than it was fetched."""
+        row = self.row_of(referral)
         most = self.origin.fetched_ticks
         if row.pc_updated_ticks is not None and row.pc_updated_ticks > most:
             return msgspec.structs.replace(row, pc_updated_ticks=most)
         return row
 
-    def shows_erased(self, referral: Referral, before: StoredRow) -> bool:
-        """Whether content that is not stored names an erased customer's domain."""
-        tombstones = self.rules.tombstones
-        return (
-            bool(tombstones.domains)
-            and referral.content_hash != before.content_hash
-            and tombstones.covers_domain(self.row(referral).domain)
-        )
+
+def _erased_ids(
+    items: Sequence[Referral | Malformed], stored: Mapping[str, StoredRow], page: _PageRules
+) -> set[str]:
+    """Referrals of the page that are an erased customer's and have to go from the database.
+
+    One item is enough: a stored row without a domain may turn out to be the erased customer's, or
+    an older version of it may name that domain. What an erased customer's id has not left in the
+    database needs no removing.
+    """
+    tombstones, admission = page.rules.tombstones, page.rules.admission
+    found: set[str] = set()
+    admitted: set[str] = set()
+    for item in items:
+        if isinstance(item, Malformed) or item.referral_id in found:
+            continue
+        before = stored.get(item.referral_id)
+        if tombstones.covers_id(item.referral_id):
+            if before is not None:
+                found.add(item.referral_id)
+        elif tombstones.domains:
+            if before is not None:
+                is_news = item.content_hash != before.content_hash
+            else:
+                is_news = item.referral_id in admitted or admission.skip_reason(item) is None
+                if is_news:
+                    admitted.add(item.referral_id)
+            if is_news and tombstones.covers_domain(page.row(item).domain):
+                found.add(item.referral_id)
+    return found
 
 
 def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
-    if _is_erased(plan, item, tombstones):
+    if _is_erased(item, tombstones):
         _skip(plan.counts, "erased")
         return
     if item.referral_id is not None:
@@ -207,46 +222,35 @@ def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
     plan.counts.quarantined += 1
 
 
-def _is_erased(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> bool:
-    """Whether what cannot be understood is, or may be, an erased customer's.
+def _is_erased(item: Malformed, tombstones: Tombstones) -> bool:
+    """Whether an item that cannot be understood is, or may be, an erased customer's.
 
-    Whose it is cannot be read from it; where the domain occurs at all, it is not kept.
+    Its domain field cannot be read. If the erased domain occurs anywhere, the item is not kept.
     """
-    if item.referral_id is not None and (
-        item.referral_id in plan.erased or tombstones.covers_id(item.referral_id)
-    ):
+    if item.referral_id is not None and tombstones.covers_id(item.referral_id):
         return True
     return bool(tombstones.domains) and any(
         tombstones.covers_domain(domain) for domain in domains_in(restore_raw(item.raw_text))
     )
 
 
-def _admit(plan: PagePlan, referral: Referral, build: _Builder) -> StoredRow | None:
-    rules, origin = build.rules, build.origin
-    reason = rules.admission.skip_reason(referral)
+def _admit(plan: PagePlan, referral: Referral, page: _PageRules) -> StoredRow | None:
+    reason = page.rules.admission.skip_reason(referral)
     if reason is not None:
         _skip(plan.counts, reason)
         return None
-    row = build.row(referral)
-    if rules.tombstones.covers_domain(row.domain):
-        plan.erase(referral.referral_id, rules.tombstones)
-        return None
+    row = page.row(referral)
     plan.inserts[referral.referral_id] = row
     plan.counts.inserted += 1
     _count_domain(plan.counts, row.domain is not None)
-    _count_find(plan.counts, row.pc_updated_ticks, origin)
+    _count_find(plan.counts, row.pc_updated_ticks, page.origin)
     return _as_stored(row)
 
 
 def _bring_up_to_date(
-    plan: PagePlan, referral: Referral, before: StoredRow, build: _Builder
+    plan: PagePlan, referral: Referral, before: StoredRow, page: _PageRules
 ) -> StoredRow | None:
-    counts, origin = plan.counts, build.origin
-    if build.shows_erased(referral, before):
-        # A row without a domain until now, say, turns out to be the erased customer's; or it was,
-        # as an older version of it tells.
-        plan.erase(referral.referral_id, build.rules.tombstones)
-        return None
+    counts, origin = plan.counts, page.origin
     if before.missing and origin.kind == "live":
         plan.reappeared.add(referral.referral_id)
     older = _is_older(referral, before, origin)
@@ -260,7 +264,7 @@ def _bring_up_to_date(
             counts.unchanged += 1
         _count_domain(counts, before.has_domain)
         return None
-    row = build.row(referral)
+    row = page.row(referral)
     if row.pc_updated_ticks is None:
         # Undated content wins by being fetched later, but must not open the door to older content.
         row = msgspec.structs.replace(row, pc_updated_ticks=before.updated_ticks)

@@ -10,6 +10,7 @@ from pc_core.errors import BudgetEnded
 from pc_core.referral.read import parse
 from pc_core.referral.referral import Malformed
 from pc_core.referral.row import build_row
+from pc_core.sync import saving
 from pc_core.sync.context import Run
 from pc_core.sync.plan import PagePlan
 
@@ -38,13 +39,13 @@ def recompute_rows(run: Run) -> None:
             row = build_row(referral, own_domains=run.rules.own_domains)
             if run.rules.tombstones.covers_domain(row.domain):
                 plan.counts.fetched += 1
-                plan.erase(referral_id, run.rules.tombstones)
+                plan.skip_erased(referral_id, run.rules.tombstones)
                 continue
             plan.updates[referral_id] = msgspec.structs.replace(
                 row, pc_updated_ticks=before.updated_ticks
             )
         after = rows[-1][0] if len(rows) == ROWS_AT_A_TIME else None
         plan.counts.recomputed = len(plan.updates)
-        state, report = replace(run.state, recompute_after=after), run.counted(plan.counts)
+        state, report = replace(run.state, recompute_after=after), run.with_requests(plan.counts)
         run.store.save_page(run.lease, plan, state=state, report=report, fetched_at=run.now())
-        run.saved(state, report, plan)
+        saving.note_saved(run, state, report, plan)

@@ -7,6 +7,7 @@ from pc_core.referral.read import parse
 from pc_core.referral.referral import Malformed, Referral
 from pc_core.referral.storable import restore_raw
 from pc_core.referral.ticks import to_ticks
+from pc_core.sync import saving
 from pc_core.sync.context import Run
 from pc_core.sync.plan import Origin, make_plan
 from pc_core.sync.recompute import ROWS_AT_A_TIME
@@ -54,7 +55,7 @@ def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
             for number, item in understood
             if item.referral_id in plan.erased or run.rules.tombstones.covers_id(item.referral_id)
         }
-        report = run.counted(plan.counts)
+        report = run.with_requests(plan.counts)
         try:
             run.store.settle_quarantine(
                 run.lease,
@@ -73,5 +74,5 @@ def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
         except RowRefused as refused:
             read = [(number, without(item, refused)) for number, item in read]
         else:
-            run.saved(run.state, report, plan)
+            saving.note_saved(run, run.state, report, plan)
             return

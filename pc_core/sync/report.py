@@ -8,6 +8,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+Trigger = Literal["timer", "timer-late", "http", "command"]
+Mode = Literal["incremental", "full", "replay"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What a trigger asks for.
+
+    Attributes:
+        mode: `full` sweeps whether or not it is due; `replay` reads the quarantine again.
+        accept_missing: an operator accepts that rows are gone, however many.
+        invocation_id: the Functions host's id, for its log.
+    """
+
+    trigger: Trigger
+    mode: Mode = "incremental"
+    accept_missing: bool = False
+    invocation_id: str | None = None
+
 
 class RunState(StrEnum):
     """How a run stands or ended."""
@@ -170,25 +189,3 @@ class Report:
                 else None
             ),
         }
-
-
-Trigger = Literal["timer", "timer-late", "http", "command"]
-
-
-Mode = Literal["incremental", "full", "replay"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a trigger asks for.
-
-    Attributes:
-        mode: `full` sweeps whether or not it is due; `replay` reads the quarantine again.
-        accept_missing: an operator accepts that rows are gone, however many.
-        invocation_id: the Functions host's id, for its log.
-    """
-
-    trigger: Trigger
-    mode: Mode = "incremental"
-    accept_missing: bool = False
-    invocation_id: str | None = None

@@ -1,7 +1,7 @@
-"""The sweep: every referral, oldest first, in as many runs as it takes.
+"""The sweep, or full sync: every referral, oldest first, over as many runs as it takes.
 
-Offset paging in the order of creation loses nothing when rows change. What a sweep has seen is
-kept in the database, so memory stays flat and a killed run goes on where it was.
+Paging by offset in the order of creation loses nothing when rows change. What a sweep has seen is
+kept in the database, so that memory stays flat and the next run goes on after a killed one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pc_core.errors import BudgetEnded, LinkRefused, OperatorNeeded, OrderRefused
 from pc_core.observe import events
-from pc_core.sync import order, sweeping
+from pc_core.sync import order, saving, sweeping
 from pc_core.sync.context import Run
 from pc_core.sync.order import empty_list, pages_repeat
 from pc_core.sync.ports import SWEEP
@@ -21,25 +21,50 @@ from pc_core.sync.state import Sweep, SyncState
 _IDS_AT_A_TIME = 10
 
 
-def read_sweep(run: Run, sweep: Sweep) -> None:
+def open_sweep_if_due(run: Run, *, asked: bool) -> None:
+    """Open a sweep where one is due or asked for.
+
+    A sweep with a shrunken view goes on only when an operator accepts what it no longer sees; or
+    another begins.
+
+    Args:
+        asked: somebody asked for a full sync.
+    """
+    sweep = run.state.sweep
+    is_shrunken = sweep is not None and sweep.phase == "shrank"
+    if sweep is not None and is_shrunken and run.accept_missing:
+        accepted = replace(sweep, phase="checking", accepted=True)
+        saving.save_state(run, replace(run.state, sweep=accepted, shrank_at=None))
+        return
+    reason = sweeping.sweep_reason(
+        run.state,
+        asked=asked or run.accept_missing,
+        now=run.now(),
+        every=run.options.full_sync_every,
+    )
+    if reason is not None and (sweep is None or is_shrunken or run.accept_missing):
+        saving.open_sweep(run, reason, state=run.state)
+
+
+def read_sweep(run: Run) -> None:
     """Go on with the open sweep until it is complete, and with the one that has to follow it.
 
     Raises:
         BudgetEnded: the place to go on is stored.
         OperatorNeeded: `visibility_shrank`: too many rows are gone; `walk_cannot_finish`.
     """
-    if sweep.phase == "reading":
-        _read_all(run, sweep)
+    if run.sweep.phase == "reading":
+        _read_all(run)
     _settle_unseen(run)
     if run.state.sweep is not None:
-        read_sweep(run, run.state.sweep)
+        read_sweep(run)
 
 
-def _read_all(run: Run, sweep: Sweep) -> None:
+def _read_all(run: Run) -> None:
     guard = order.LoopGuard()
-    page = _enter(run, sweep)
+    page = _enter(run, run.sweep)
     while True:
-        sweep = _current(run)
+        sweep = run.sweep
         in_order, last_ticks = order.ascends(page.created, sweep.last_ticks)
         received = sweep.received + len(page.items)
         if not received and page.next_link is None:
@@ -65,7 +90,7 @@ def _read_all(run: Run, sweep: Sweep) -> None:
             if page.next_link is None:
                 _save(run, page, replace(place, phase="checking"))
                 return
-            ahead = run.fetch_ahead(
+            ahead = run.pages.ahead(
                 page.next_link, build_rows=sweep.drift_ticks is None, to_the_end=True
             )
             _save(run, page, place)
@@ -74,7 +99,7 @@ def _read_all(run: Run, sweep: Sweep) -> None:
                 continue
             except LinkRefused as refused:
                 _note_restart(run, refused)
-        page = _enter(run, _current(run))
+        page = _enter(run, run.sweep)
         guard = order.LoopGuard()
 
 
@@ -82,20 +107,14 @@ def _enter(run: Run, sweep: Sweep) -> Page:
     """The page to go on with: the stored place, or the list's beginning."""
     if sweep.next_link is not None:
         try:
-            return run.next_page(sweep.next_link)
+            return run.pages.next(sweep.next_link)
         except LinkRefused as refused:
             _note_restart(run, refused)
     try:
-        return run.first_page(order=order.OLDEST_FIRST if sweep.ordered else None)
+        return run.pages.first(order=order.OLDEST_FIRST if sweep.ordered else None, top=run.top)
     except OrderRefused:
         _give_order_up(run, None)
-        return run.first_page(order=None)
-
-
-def _current(run: Run) -> Sweep:
-    if run.state.sweep is None:
-        raise AssertionError("a sweep is read only while it is open")
-    return run.state.sweep
+        return run.pages.first(order=None, top=run.top)
 
 
 def _from_start(sweep: Sweep) -> Sweep:
@@ -110,7 +129,8 @@ def _save(
     state: SyncState | None = None,
     asked_for: str | None = None,
 ) -> None:
-    run.save_page(
+    saving.save_page(
+        run,
         page,
         state=replace(state or run.state, sweep=sweep),
         seen_in=SWEEP,
@@ -121,30 +141,30 @@ def _save(
 
 
 def _give_order_up(run: Run, page: Page | None) -> None:
-    """Walk again in the server's own order: asked for nothing, it can at least not mix two."""
-    sweep = replace(_from_start(_current(run)), ordered=False)
+    """Start again without asking for an order: then the server cannot mix two orders."""
+    sweep = replace(_from_start(run.sweep), ordered=False)
     state = replace(run.state, sweep=sweep, order_refuted_at=run.now())
     if page is None:
-        run.save_state(state)
+        saving.save_state(run, state)
     else:
         _save(run, page, sweep, state=state)
 
 
 def _begin_again(run: Run, page: Page) -> None:
-    sweep = _from_start(_current(run))
+    sweep = _from_start(run.sweep)
     _save(run, page, replace(sweep, restarts=sweep.restarts + 1))
 
 
 def _note_restart(run: Run, refused: LinkRefused) -> None:
-    sweep = _from_start(_current(run))
+    sweep = _from_start(run.sweep)
     sweep = replace(sweep, restarts=sweep.restarts + 1)
-    run.save_state(replace(run.state, sweep=sweep))
+    saving.save_state(run, replace(run.state, sweep=sweep))
     run.note_restart("all referrals", sweep.restarts, refused)
 
 
 def _refuse_empty_list(run: Run) -> None:
     unseen = run.store.unseen(limit=0)
-    if unseen.present and not _current(run).accepted:
+    if unseen.present and not run.sweep.accepted:
         raise empty_list(unseen.present)
 
 
@@ -156,35 +176,37 @@ def _settle_unseen(run: Run) -> None:
             present=unseen.present,
             open_=unseen.open,
             gone=unseen.gone,
-            accepted=_current(run).accepted,
+            accepted=run.sweep.accepted,
         )
         if verdict is sweeping.Missing.MARK:
-            _complete(run)
+            saving.complete_sweep(run)
             return
         if verdict is sweeping.Missing.SHRANK:
             _wait_for_operator(run, unseen.open + unseen.gone, unseen.present)
         for referral_id in unseen.next_ids:
-            if not run.may_ask_by_id(sweeping.BY_ID_PER_RUN):
+            if run.by_id_asked >= sweeping.BY_ID_PER_RUN:
                 raise BudgetEnded(
-                    f"{unseen.open} unseen referrals remain to be asked for by id; a run asks "
+                    f"{unseen.open} unseen referrals still have to be asked for by id. A run asks "
                     f"for at most {sweeping.BY_ID_PER_RUN}, the next goes on."
                 )
-            page = run.ask_by_id(referral_id)
+            run.by_id_asked += 1
+            page = run.pages.by_id(referral_id)
             if page is None:
                 run.store.note_gone(run.lease, [referral_id])
             else:
-                _save(run, page, _current(run), asked_for=referral_id)
+                _save(run, page, run.sweep, asked_for=referral_id)
 
 
 def _wait_for_operator(run: Run, unseen: int, present: int) -> None:
-    run.save_state(
+    saving.save_state(
+        run,
         replace(
             run.state,
-            sweep=replace(_current(run), phase="shrank"),
+            sweep=replace(run.sweep, phase="shrank"),
             shrank_at=run.now(),
             shrank_unseen=unseen,
             shrank_present=present,
-        )
+        ),
     )
     events.emit(
         "partner_center_visibility_shrank", level=logging.ERROR, unseen=unseen, present=present
@@ -196,28 +218,3 @@ def _wait_for_operator(run: Run, unseen: int, present: int) -> None:
         "`sync --accept-missing`.",
         code="visibility_shrank",
     )
-
-
-def _complete(run: Run) -> None:
-    sweep = _current(run)
-    now = run.now()
-    state = replace(
-        run.state,
-        sweep=None,
-        last_sweep_at=now,
-        shrank_at=None,
-        shrank_unseen=None,
-        shrank_present=None,
-    )
-    report = replace(run.tallied(), sweep_completed_at=now)
-    if state.order_verdict != "proven":
-        # It stood in for a head that could not be relied on: everything has been read that was
-        # there when it began, which may have been some runs ago.
-        state = replace(state, last_success_at=sweep.started_at)
-        report = replace(report, head_completed_at=sweep.started_at)
-    marked = run.store.mark_missing(run.lease, state=state, report=report)
-    run.state, run.report = state, report
-    run.report.counts.marked_missing += marked
-    events.emit("partner_center_sweep_completed", reason=sweep.reason, pages=sweep.pages)
-    if sweep.again:
-        run.open_sweep("order_unproven", state=state)

@@ -1,4 +1,4 @@
-"""When a sweep begins, and what rows that it has not seen mean."""
+"""Decides when a sweep begins, and what it means that a sweep has not seen a row. Pure."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from pc_core.referral.ticks import ticks_of
 from pc_core.sync.state import Fingerprint, Sweep, SweepReason, SyncState
 
 ASK_ORDER_AGAIN_AFTER = timedelta(days=1)
 """A broken order is a property of the server: asking once a day notices when it is mended."""
 
-
 RESTARTS_BEFORE_FULL_TIME = 2
-
+"""After so many restarts a timer's run may use all the time that the platform gives."""
 
 RESTARTS_BEFORE_FAILURE = 3
-
+"""After so many restarts the run fails as `walk_cannot_finish`."""
 
 BY_ID_PER_RUN = 50
-"""At most so many unseen rows are asked for by id in one run; the rest wait for the next."""
+"""How many unseen rows a run asks for by id; the rest wait for the next."""
 
 
 def head_is_worth_asking(state: SyncState, now: datetime) -> bool:
-    """Whether newest-change-first may be tried: not while it is known to be broken."""
+    """Whether to ask for newest change first: not while that order is known to be broken."""
     return state.order_verdict != "refuted" or not is_recent(state.order_checked_at, now)
 
 
 def is_recent(seen_at: datetime | None, now: datetime) -> bool:
     """Whether a verdict about the server still stands.
 
-    One of a clock that was ahead does not: waiting for its moment could take years.
+    A date far in the future was written by a wrong clock and does not count: waiting for it could
+    take years.
     """
     return seen_at is not None and abs(now - seen_at) < ASK_ORDER_AGAIN_AFTER
 
 
 def first_sweep_is_to_come(state: SyncState) -> bool:
-    """Whether everything will be read by a sweep that has not begun."""
+    """Whether the first sweep, which will read everything, has not begun yet."""
     return state.last_sweep_at is None and state.shrank_at is None and state.sweep is None
 
 
 def sweep_reason(
     state: SyncState, *, asked: bool, now: datetime, every: timedelta
 ) -> SweepReason | None:
-    """Why a sweep has to begin now; None: it has not.
+    """Why a sweep has to begin now; None: it need not.
 
-    Fingerprint changes and doubts about the order are the caller's to add: they are known only
-    after the head.
+    Changed settings and a broken order open a sweep elsewhere, where they are noticed.
     """
     if state.last_sweep_at is None and state.shrank_at is None:
         return "first"
@@ -55,29 +55,30 @@ def sweep_reason(
     ended_at = max(
         instant for instant in (state.last_sweep_at, state.shrank_at) if instant is not None
     )
-    # An end that lies far ahead was noted by a wrong clock.
+    # A date far in the future was written by a wrong clock.
     return "due" if abs(now - ended_at) >= every else None
 
 
 _EXPECTS_MUCH: frozenset[SweepReason] = frozenset({"first", "settings_changed", "clock"})
-
+"""What these sweeps find is no drift."""
 
 _MUST_BEGIN_LATER: frozenset[SweepReason] = frozenset({"order_unproven", "clock"})
+"""An open sweep does not settle these: another has to begin after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A state with a sweep in it.
+class WithSweep:
+    """A state with an open sweep.
 
     Attributes:
-        begins: whether it is a new one, so that what an earlier one saw has to be forgotten.
+        begins: it is a new one, so that what an earlier one has seen must be forgotten.
     """
 
     state: SyncState
     begins: bool
 
 
-def open_sweep(
+def with_sweep(
     state: SyncState,
     reason: SweepReason,
     *,
@@ -85,18 +86,18 @@ def open_sweep(
     now: datetime,
     overlap: timedelta,
     accepted: bool = False,
-) -> Opened:
-    """Begin a sweep, or go on with the open one where that serves the reason.
+) -> WithSweep:
+    """Begin a sweep, or go on with the open one.
 
-    A doubt about the head is only settled by reading everything after the doubt: an open sweep is
-    then followed by another. Changed settings make an open one worthless.
+    A doubt about the head is settled only by a sweep that begins after it, so another sweep will
+    follow the open one. Changed settings make the open one useless, so a new one begins.
     """
     is_open = state.sweep is not None and state.sweep.phase != "shrank"
     if state.sweep is not None and is_open and reason != "settings_changed":
         again = state.sweep.again or reason in _MUST_BEGIN_LATER
         accepted = state.sweep.accepted or accepted
         sweep = replace(state.sweep, again=again, accepted=accepted)
-        return Opened(state=replace(state, sweep=sweep), begins=False)
+        return WithSweep(state=replace(state, sweep=sweep), begins=False)
     watermark = state.watermark_ticks
     sweep = Sweep(
         task_id=task_id,
@@ -104,28 +105,26 @@ def open_sweep(
         reason=reason,
         ordered=not is_recent(state.order_refuted_at, now),
         drift_ticks=(
-            None
-            if watermark is None or reason in _EXPECTS_MUCH
-            else watermark - overlap // timedelta(microseconds=1) * 10
+            None if watermark is None or reason in _EXPECTS_MUCH else watermark - ticks_of(overlap)
         ),
         accepted=accepted,
     )
-    return Opened(state=replace(state, sweep=sweep), begins=True)
+    return WithSweep(state=replace(state, sweep=sweep), begins=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FollowUp:
     """What a changed fingerprint asks for."""
 
     sweep: bool
     recompute: bool
 
 
-def fingerprint_change(before: Fingerprint | None, now: Fingerprint) -> Change:
-    """Compare what the stored rows were made with to what holds now."""
+def fingerprint_change(before: Fingerprint | None, now: Fingerprint) -> FollowUp:
+    """Compare what the stored rows were made with to the settings of now."""
     if before is None:
-        return Change(sweep=False, recompute=False)
-    return Change(
+        return FollowUp(sweep=False, recompute=False)
+    return FollowUp(
         sweep=(before.filters, before.account) != (now.filters, now.account),
         recompute=before.rules != now.rules,
     )
@@ -142,15 +141,15 @@ class Missing(Enum):
 def judge_missing(*, present: int, open_: int, gone: int, accepted: bool) -> Missing:
     """Decide about unseen rows.
 
-    A few rows gone are news about these rows. Many rows gone are news about the account's role,
-    and marking them would be a lie: more than max(10, 10 %) of the present rows wait for an
-    operator, as soon as one of them was confirmed gone by id.
+    A few missing rows are probably gone. Many at once mean that the account's role sees less, and
+    then none may be marked: more than max(10, 10 %) of the present rows wait for an operator, as
+    soon as one of them was confirmed gone by id.
 
     Args:
         present: stored rows that count as present.
         open_: unseen rows that have not been asked for by id.
         gone: unseen rows that answered 404 by id.
-        accepted: an operator has said that they may be marked.
+        accepted: an operator accepts that they are gone.
     """
     if not accepted and gone and gone + open_ > max(10, present // 10):
         return Missing.SHRANK
@@ -158,5 +157,5 @@ def judge_missing(*, present: int, open_: int, gone: int, accepted: bool) -> Mis
 
 
 def restarts(state: SyncState) -> int:
-    """How often the walk in progress had to begin again."""
+    """How often the walk in progress had to start again."""
     return max(state.head.restarts if state.head else 0, state.sweep.restarts if state.sweep else 0)

@@ -1,7 +1,7 @@
-"""Taking over the earlier system's table: every row is read again by today's rules.
+"""Imports the earlier system's table: every row is read again by today's rules.
 
-It kept each referral's JSON, but read it wrongly in places; so only the JSON is taken over, and
-what differs from the earlier columns, or has no place any more, is told row by row.
+The earlier system kept each referral's JSON but read it wrongly in places. So only the JSON is
+imported, and every row whose columns come out differently is reported.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from pc_core.errors import RowRefused, TryLater
+from pc_core.errors import RowRefused
 from pc_core.observe import events
 from pc_core.referral.admission import Admission
-from pc_core.referral.read import parse, set_aside
+from pc_core.referral.read import parse
 from pc_core.referral.referral import Malformed, Referral
 from pc_core.referral.row import build_row
 from pc_core.referral.ticks import to_ticks
 from pc_core.sync.plan import Origin, PagePlan, Rules, make_plan
-from pc_core.sync.ports import Earlier, EarlierRow, Held, Lease, Store
-from pc_core.sync.report import Counts, Report, RunState
+from pc_core.sync.ports import Earlier, EarlierRow, Store
+from pc_core.sync.report import Counts
+from pc_core.sync.saving import without
 from pc_core.sync.state import SyncState
-from pc_core.sync.under_lease import Heartbeat
+from pc_core.sync.under_lease import OpenRun, new_report, under_lease
 
 ROWS_AT_A_TIME = 200
 
 EVERYTHING = Admission(directions=None, statuses=None, excluded_substatuses=frozenset())
-"""What was kept once is kept, whatever today's filter says."""
+"""Everything that the earlier system stored is kept, whatever today's filter says."""
 
 _WITHOUT_A_PLACE = ("linked_lead_id", "link_status", "azure_tenant_id")
 _NOTHING_SAID = (None, "", "unlinked")
@@ -39,12 +39,12 @@ _COMPARED = ("referral_type", "domain")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What a row says otherwise than before, or what of it has no column any more.
+    """How a row differs from the earlier one.
 
     Attributes:
         changed: by column: what the earlier system had, and what holds now.
-        without_a_place: columns that the new table lacks, where they said something.
-        set_aside: why the row could not be understood; None: it could.
+        without_a_place: values of columns that the new table lacks.
+        set_aside: why the row could not be understood; None: it was.
     """
 
     referral_id: str
@@ -100,14 +100,13 @@ class Import:
 
     Attributes:
         own_domains: the partner's mail domains, never a customer's.
-        lease_s, holder: as in a run.
+        holder: the name of this process in the lease.
         now: aware UTC.
     """
 
     store: Store
     earlier: Earlier
     own_domains: frozenset[str]
-    lease_s: float
     holder: str
     now: Callable[[], datetime]
 
@@ -118,7 +117,8 @@ class Import:
             tell: gets each row that differs.
 
         Raises:
-            TryLater: `already_running`: a run has the lease; or a database is out of reach.
+            AlreadyRunning: a run has the lease. Nothing was taken over.
+            TryLater: a database is out of reach.
             FixSetting: the earlier table is not there, or ours is not migrated.
         """
         self.earlier.check()
@@ -130,30 +130,11 @@ class Import:
                 takeover.counts.add(self._plan(items, rules).counts)
                 self._compare(rows, items, takeover, tell)
             return takeover
-        report = Report(
-            task_id=str(uuid4()),
-            state=RunState.RUNNING,
-            trigger="command",
-            mode="import",
-            started_at=self.now(),
-        )
+        report = new_report("command", "import", now=self.now())
         takeover.task_id = report.task_id
-        lease = self.store.take_lease(report, holder=self.holder, ttl_s=self.lease_s)
-        if isinstance(lease, Held):
-            raise TryLater(
-                f"Run {lease.task_id} is under way. Nothing was taken over; try again when it "
-                "has ended.",
-                code="already_running",
-            )
-        ended = RunState.FAILED
-        try:
-            with Heartbeat(self.store, lease, every_s=self.lease_s / 4):
-                # Read under the lease: an erasure just before it counts.
-                self._store_all(takeover, self._rules(), lease, report, tell)
-            ended = RunState.COMPLETED
-        finally:
-            report = replace(report, counts=takeover.counts).ended(ended, at=self.now())
-            self.store.finish_run(lease, report)
+        with under_lease(self.store, report, holder=self.holder, now=self.now) as opened:
+            # Read under the lease, so that an erasure just before it counts.
+            self._store_all(takeover, self._rules(), opened, tell)
         events.emit("partner_center_earlier_imported", task_id=report.task_id, **_counted(takeover))
         return takeover
 
@@ -168,17 +149,16 @@ class Import:
         self,
         takeover: Takeover,
         rules: Rules,
-        lease: Lease,
-        report: Report,
+        opened: OpenRun,
         tell: Callable[[Difference], object],
     ) -> None:
-        # The next run reads everything: what was taken over may be older than what it would find,
-        # and that is no fault of the runs in between.
+        # The next run sweeps: what was taken over may be older than what Partner Center has, and
+        # that is no drift.
         state = _asking_for_a_sweep(self.store.load_state())
         for rows in self._batches():
             items = [_understand(row) for row in rows]
-            items, plan = self._save(items, rules, lease, state, report, takeover.counts)
-            takeover.counts.add(plan.counts)
+            items, counts = self._save(items, rules, opened, state)
+            takeover.counts.add(counts)
             self.store.note_first_seen(
                 {
                     item.referral_id: row.seen_at
@@ -192,33 +172,24 @@ class Import:
         self,
         items: list[Referral | Malformed],
         rules: Rules,
-        lease: Lease,
+        opened: OpenRun,
         state: SyncState,
-        report: Report,
-        before: Counts,
-    ) -> tuple[list[Referral | Malformed], PagePlan]:
+    ) -> tuple[list[Referral | Malformed], Counts]:
         while True:
             plan = self._plan(items, rules)
             counts = Counts()
-            counts.add(before)
+            counts.add(opened.report.counts)
             counts.add(plan.counts)
+            report = replace(opened.report, counts=counts)
             try:
                 self.store.save_page(
-                    lease,
-                    plan,
-                    state=state,
-                    report=replace(report, counts=counts),
-                    fetched_at=self.now(),
+                    opened.lease, plan, state=state, report=report, fetched_at=self.now()
                 )
             except RowRefused as refused:
-                items = [
-                    set_aside(item, reason=refused.code, detail=str(refused))
-                    if isinstance(item, Referral) and item.referral_id == refused.referral_id
-                    else item
-                    for item in items
-                ]
+                items = [without(item, refused) for item in items]
             else:
-                return items, plan
+                opened.report = report
+                return items, plan.counts
 
     def _plan(self, items: Sequence[Referral | Malformed], rules: Rules) -> PagePlan:
         ids = {item.referral_id for item in items if item.referral_id is not None}

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pc_core import config
 from pc_core.errors import FixSetting
 from pc_core.sync.budget import Budget
-from pc_core.sync.erase import erase
-from pc_core.sync.report import Mode, Request, Trigger
+from pc_core.sync.erase import erase_customer
+from pc_core.sync.report import Mode, RunRequest, Trigger
 from pc_core.sync.run import feature_disabled
-from pc_core.sync.under_lease import LEASE_S
 from pc_core.wiring.parts import Parts, holder, now
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class App:
         Args:
             budget_s: seconds that it may take; None: the setting for runs without a caller.
         """
-        request = Request(
+        request = RunRequest(
             trigger=trigger,
             mode=mode,
             accept_missing=accept_missing,
@@ -79,13 +78,12 @@ class App:
     def erase(
         self, *, referral_ids: Collection[str], domain: str | None, dry_run: bool
     ) -> ErasureCount:
-        """Erase a customer; see `sync.erase.erase`. It needs the database alone."""
-        return erase(
+        """Erase a customer; see `sync.erase.erase_customer`. It needs the database alone."""
+        return erase_customer(
             self.parts.store,
             referral_ids=referral_ids,
             domain=domain,
             dry_run=dry_run,
-            lease_s=LEASE_S,
             holder=holder(),
             now=now,
         )
@@ -109,7 +107,6 @@ class App:
                 store=self.parts.store,
                 earlier=EarlierTable(source),
                 own_domains=self.parts.own_domains,
-                lease_s=LEASE_S,
                 holder=holder(),
                 now=now,
             ).run(dry_run=dry_run, tell=on_difference)

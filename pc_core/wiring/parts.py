@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from pc_core.config import Settings
 from pc_core.errors import FixSetting
 from pc_core.sync.budget import Budget
+from pc_core.sync.context import Options
 from pc_core.sync.run import Sync
-from pc_core.sync.under_lease import LEASE_S
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -249,14 +249,15 @@ class Parts:
             partner_center=lambda: self._partner_center(self.tokens),
             rules=self._rules(),
             filters=_digest(settings.directions, settings.statuses, settings.excluded_substatuses),
-            rules_made_with=self._rules_made_with(),
+            made_with=self._rules_made_with(),
             tenant_id=settings.tenant_id,
-            overlap=settings.overlap,
-            full_sync_every=settings.full_sync_every,
-            page_size=settings.page_size,
-            lease_s=LEASE_S,
-            full_time_s=settings.function_timeout.total_seconds() - _TIME_TO_END_S,
-            retention_days=settings.retention_days,
+            options=Options(
+                overlap=settings.overlap,
+                full_sync_every=settings.full_sync_every,
+                page_size=settings.page_size,
+                full_time_s=settings.function_timeout.total_seconds() - _TIME_TO_END_S,
+                retention_days=settings.retention_days,
+            ),
             holder=holder(),
             now=now,
         )

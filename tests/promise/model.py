@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -28,10 +28,10 @@ from pc_core.referral.row import Row
 from pc_core.referral.ticks import to_ticks
 from pc_core.referral.tombstones import Tombstones
 from pc_core.sync.budget import Budget
-from pc_core.sync.context import Run
+from pc_core.sync.context import Options
 from pc_core.sync.plan import PagePlan, Rules, StoredRow
 from pc_core.sync.ports import FetchedPage, Held, Lease, PartnerCenter, Store, Unseen, Walk
-from pc_core.sync.report import Mode, Report, Request, RunState
+from pc_core.sync.report import Mode, Report, RunRequest, RunState
 from pc_core.sync.run import Sync
 from pc_core.sync.state import SyncState
 
@@ -385,28 +385,16 @@ def _plain(state: SyncState) -> SyncState:
     return replace(state, sweep=replace(state.sweep, task_id="run"))
 
 
-class _AtOnce:
+class _AtOnce(Executor):
     """Fetches ahead at once: pages are always older than the save of those before them."""
 
-    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
-            future.set_result(work(*arguments))
+            future.set_result(work(*arguments, **named))
         except Exception as error:  # noqa: BLE001 - handed to whoever asks for the result
             future.set_exception(error)
         return future
-
-    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
-        """Nothing is under way."""
-
-
-class _OneThread(Sync):
-    """The real sync, without a thread that fetches ahead."""
-
-    def _open_run(self, *arguments: Any) -> Run:
-        run = super()._open_run(*arguments)
-        run._pages._requests = run._pages._ahead = cast("Any", _AtOnce())
-        return run
 
 
 def call_after(answers: tuple[Answer, ...], mode: Mode, overlap_s: int) -> Call:
@@ -427,24 +415,27 @@ def call_after(answers: tuple[Answer, ...], mode: Mode, overlap_s: int) -> Call:
 def play(respond: Callable[[Call], Answer], mode: Mode, overlap_s: int) -> Report:
     """One run against these responses."""
     player = _Player(respond)
-    sync = _OneThread(
+    sync = Sync(
         store=cast("Store", player),
         tokens=player,
         partner_center=lambda: cast("PartnerCenter", player),
         rules=Rules(admission=ADMISSION, own_domains=frozenset()),
         filters="filters",
-        rules_made_with="rules",
+        made_with="rules",
         tenant_id="tenant",
-        overlap=timedelta(seconds=overlap_s),
-        full_sync_every=timedelta(days=1),
-        page_size=None,
+        options=Options(
+            overlap=timedelta(seconds=overlap_s),
+            full_sync_every=timedelta(days=1),
+            page_size=None,
+            full_time_s=1e6,
+            retention_days=400,
+        ),
         lease_s=LEASE_S,
-        full_time_s=1e6,
-        retention_days=400,
+        thread=lambda _: _AtOnce(),
         holder="model",
         now=lambda: BEGINNING + timedelta(days=1),
     )
-    return sync.run(Request(trigger="command", mode=mode), Budget(1e6))
+    return sync.run(RunRequest(trigger="command", mode=mode), Budget(1e6))
 
 
 # Runs as far as they have come

@@ -25,15 +25,17 @@ from pc_core.referral.ticks import to_ticks
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
 from pc_core.sync.budget import Budget
-from pc_core.sync.context import Run
-from pc_core.sync.plan import Rules
+from pc_core.sync.context import Options, Run
+from pc_core.sync.plan import RowBuilder, Rules
 from pc_core.sync.ports import PartnerCenter
-from pc_core.sync.reading import Page
+from pc_core.sync.reading import Page, Pages, one_thread
 from pc_core.sync.recompute import recompute_rows
 from pc_core.sync.replay import replay_quarantine
+from pc_core.sync.saving import save_page
 from pc_core.sync.state import SyncState
+from pc_core.sync.under_lease import under_lease
 from tests.promise.scale import LONG
-from tests.store.samples import report, take
+from tests.store.samples import report
 
 BEGINNING = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EXAMPLES = 3_000 if LONG else 150
@@ -188,8 +190,14 @@ class Lane:
         return to_ticks(self.clock)
 
     def save(self, items: list[Any], *, asked_for: str | None = None) -> None:
-        page = Page(items=items, next_link=None, served_at=self.clock, fetched_at=self.clock)
-        self.run.save_page(page, state=self.run.state, asked_for=asked_for)
+        page = Page(
+            items=items,
+            next_link=None,
+            served_at=self.clock,
+            fetched_at=self.clock,
+            row_of=RowBuilder(frozenset()),
+        )
+        save_page(self.run, page, state=self.run.state, asked_for=asked_for)
 
     def query(self, sql: str, prefix: str) -> list[dict[str, Any]]:
         return self.reader.execute(cast("Any", sql), [f"{prefix}-%"]).fetchall()
@@ -209,22 +217,34 @@ def lane(database_url: str, record_property: Callable[[str, object], None]) -> I
     database = Database(database_url)
     store = PostgresStore(database)
     lane: Lane
+    rules = Rules(
+        admission=Admission(directions=None, statuses=None, excluded_substatuses=frozenset()),
+        own_domains=frozenset(),
+    )
+    budget = Budget(3600)
     run = Run(
         store=store,
-        partner_center=cast("PartnerCenter", Nothing()),
-        lease=take(store, ttl_s=3600),
-        report=report(),
-        state=SyncState(),
-        rules=Rules(
-            admission=Admission(directions=None, statuses=None, excluded_substatuses=frozenset()),
-            own_domains=frozenset(),
+        opened=under_lease(store, report(), holder="test", now=lambda: lane.clock, lease_s=3600),
+        pages=Pages(
+            partner_center=cast("PartnerCenter", Nothing()),
+            stored_rows=store.stored_rows,
+            rules=rules,
+            budget=budget,
+            requests=one_thread("requests"),
+            read_ahead=one_thread("read-ahead"),
         ),
-        budget=Budget(3600),
-        overlap=timedelta(0),
-        full_sync_every=timedelta(days=1),
-        page_size=None,
+        state=SyncState(),
+        rules=rules,
+        budget=budget,
+        options=Options(
+            overlap=timedelta(0),
+            full_sync_every=timedelta(days=1),
+            page_size=None,
+            full_time_s=3600,
+            retention_days=400,
+        ),
         accept_missing=False,
-        full_time_s=None,
+        may_use_full_time=False,
         now=lambda: lane.clock,
     )
     with psycopg.connect(database_url, row_factory=dict_row, autocommit=True) as reader, run:

@@ -20,8 +20,9 @@ from pc_core.referral.admission import Admission
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
 from pc_core.sync.budget import Budget
+from pc_core.sync.context import Options
 from pc_core.sync.plan import Rules
-from pc_core.sync.report import Mode, Report, Request, Trigger
+from pc_core.sync.report import Mode, Report, RunRequest, Trigger
 from pc_core.sync.run import Sync
 
 ADMISSION = Admission(
@@ -101,14 +102,16 @@ class Harness:
             partner_center=self.client,
             rules=Rules(admission=self.admission, own_domains=self.own_domains),
             filters=self.filters,
-            rules_made_with=self.rules_made_with,
+            made_with=self.rules_made_with,
             tenant_id=self.simulator.tenant_id,
-            overlap=self.overlap,
-            full_sync_every=self.full_sync_every,
-            page_size=self.page_size,
+            options=Options(
+                overlap=self.overlap,
+                full_sync_every=self.full_sync_every,
+                page_size=self.page_size,
+                full_time_s=60,
+                retention_days=400,
+            ),
             lease_s=self.lease_s,
-            full_time_s=60,
-            retention_days=400,
             holder="test",
             now=self.now,
         )
@@ -125,7 +128,7 @@ class Harness:
         """One run; what the filter admits before and after it counts as admitted once."""
         self.note_admitted()
         report = self.sync().run(
-            Request(trigger=trigger, mode=mode, accept_missing=accept_missing),
+            RunRequest(trigger=trigger, mode=mode, accept_missing=accept_missing),
             Budget(seconds, pages=pages),
         )
         self.note_admitted()

@@ -70,7 +70,7 @@ def test_rows_that_change_between_two_pages_do_not_look_like_a_broken_order(
         if offset == 0:
             began_ticks = max(world.now, *(one for one in ticks if one is not None))
         else:
-            ticks = order.tell_of_order(page, met=met, began_ticks=began_ticks)
+            ticks = order.changes_to_judge(page, met=met, began_ticks=began_ticks)
         step = order.head_step(ticks, last_ticks=last_ticks, stop_ticks=stop_ticks)
         assert step.in_order
         last_ticks = step.last_ticks
@@ -94,8 +94,8 @@ def test_a_row_is_excused_only_if_it_was_met_or_has_changed_since(
 ) -> None:
     rows: list[tuple[str | None, int | None]] = [(f"r-{n}", one) for n, one in enumerate(ticks)]
 
-    told = order.tell_of_order(rows, met={"r-0"}, began_ticks=began_ticks)
-    without_a_clock = order.tell_of_order(rows, met=(), began_ticks=None)
+    told = order.changes_to_judge(rows, met={"r-0"}, began_ticks=began_ticks)
+    without_a_clock = order.changes_to_judge(rows, met=(), began_ticks=None)
 
     assert told == [one for one in ticks[1:] if one <= began_ticks]
     assert without_a_clock == ticks
@@ -257,8 +257,8 @@ def test_a_refuted_order_is_asked_again_after_a_day() -> None:
     assert sweeping.head_is_worth_asking(replace(refuted, order_verdict="unproven"), NOW)
 
 
-def _open(state: SyncState, reason: SweepReason) -> sweeping.Opened:
-    return sweeping.open_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
+def _open(state: SyncState, reason: SweepReason) -> sweeping.WithSweep:
+    return sweeping.with_sweep(state, reason, task_id="t", now=NOW, overlap=OVERLAP)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_changed_filters_ask_for_a_sweep_and_changed_rules_for_recomputing() -> 
     assert change(replace(before, filters="F")) == (True, False)
     assert change(replace(before, account="A")) == (True, False)
     assert change(replace(before, rules="R")) == (False, True)
-    assert sweeping.fingerprint_change(None, before) == sweeping.Change(
+    assert sweeping.fingerprint_change(None, before) == sweeping.FollowUp(
         sweep=False, recompute=False
     )
 

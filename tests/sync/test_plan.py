@@ -12,7 +12,7 @@ from pc_core.referral.read import parse
 from pc_core.referral.referral import Malformed, Referral
 from pc_core.referral.ticks import to_ticks
 from pc_core.referral.tombstones import Tombstones, tombstone
-from pc_core.sync.plan import Origin, PagePlan, Rules, StoredRow, make_plan, prepare_rows
+from pc_core.sync.plan import Origin, PagePlan, RowBuilder, Rules, StoredRow, make_plan
 
 DEFAULT = Admission(
     directions=frozenset({"incoming"}),
@@ -55,6 +55,11 @@ def stored(of: Referral, **changes: Any) -> dict[str, StoredRow]:
     return {of.referral_id: StoredRow(**{**values, **changes})}
 
 
+def writes_rows(plan: PagePlan) -> bool:
+    """Whether any referral row changes."""
+    return bool(plan.inserts or plan.updates or plan.reappeared or plan.erased)
+
+
 def plan_of(
     *items: Referral | Malformed,
     stored_rows: dict[str, StoredRow] | None = None,
@@ -87,7 +92,7 @@ def test_what_is_left_out_gets_one_reason(wire: dict[str, str], reason: str) -> 
     plan = plan_of(referral("r-1", **wire))
 
     assert plan.counts.skipped_reasons == {reason: 1}
-    assert not plan.writes_rows
+    assert not writes_rows(plan)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,7 @@ def test_unchanged_content_writes_nothing() -> None:
     plan = plan_of(same, stored_rows=stored(same))
 
     assert plan.counts.unchanged == 1
-    assert not plan.writes_rows
+    assert not writes_rows(plan)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +301,7 @@ def test_a_stored_referral_that_turns_out_to_be_an_erased_customers_goes(
     )
 
     assert plan.erased == {"r-1": tombstone(b"k" * 32, "referral_id", "r-1")}
-    assert plan.writes_rows
+    assert writes_rows(plan)
     assert not plan.updates
     assert not plan.seen | plan.understood | plan.reappeared | plan.superseded
     assert plan.counts.skipped_reasons == {"erased": 2}
@@ -436,23 +441,26 @@ def test_the_same_page_again_has_nothing_to_write(page: list[Referral | Malforme
 
     again = plan_of(*settled, stored_rows=now_stored)
 
-    assert not again.writes_rows
+    assert not writes_rows(again)
 
 
-def test_rows_prepared_beforehand_are_the_ones_that_the_plan_would_build() -> None:
+def test_rows_built_ahead_are_those_that_the_plan_takes() -> None:
     items = [referral("r-1"), referral("r-2", direction="Outgoing"), item("r-3", name=7)]
+    row_of = RowBuilder(frozenset())
 
-    prepared = prepare_rows(items, RULES)
+    row_of.build_ahead(items, RULES.admission)
 
-    assert list(prepared) == ["r-1"]
-    with_rows = make_plan(items, {}, rules=RULES, origin=LIVE, prepared=prepared)
-    assert with_rows.inserts["r-1"] is prepared["r-1"]
-    assert with_rows == plan_of(*items)
+    assert list(row_of._built) == ["r-1"]
+    plan = make_plan(items, {}, rules=RULES, origin=LIVE, row_of=row_of)
+    assert plan.inserts["r-1"] is row_of._built["r-1"]
+    assert plan == plan_of(*items)
 
 
-def test_a_row_prepared_from_other_content_is_built_anew() -> None:
+def test_a_row_built_ahead_from_other_content_is_built_anew() -> None:
     first, second = referral("r-1", name="Before"), referral("r-1", name="After")
+    row_of = RowBuilder(frozenset())
+    row_of.build_ahead([first], RULES.admission)
 
-    plan = make_plan([second], {}, rules=RULES, origin=LIVE, prepared=prepare_rows([first], RULES))
+    plan = make_plan([second], {}, rules=RULES, origin=LIVE, row_of=row_of)
 
     assert plan.inserts["r-1"].name == "After"
