@@ -31,8 +31,8 @@ _SYNCING = frozenset({"sync", "sign-in", "replay-quarantine"})
 
 _NOT_RUN = (RunState.ALREADY_RUNNING, RunState.FEATURE_DISABLED)
 
-Answer = tuple[int, dict[str, Any], str]
-"""Exit code, JSON object, text for people."""
+Result = tuple[int, dict[str, Any], str]
+"""A command's exit code, JSON object, and text for people."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def _app(command: str) -> App:
     return App(config.load_settings(local_settings=True, for_sync=command in _SYNCING))
 
 
-def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
+def _migrate(app: App, arguments: argparse.Namespace) -> Result:
     applied = [] if arguments.status else app.upgrade_schema()
     status = app.schema_status()
     plain = {
@@ -80,7 +80,7 @@ def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
     return SUCCESS, plain, f"{done}The schema is {status.describe()}."
 
 
-def _sign_in(app: App, arguments: argparse.Namespace) -> Answer:
+def _sign_in(app: App, arguments: argparse.Namespace) -> Result:
     pending = app.sign_in.start()
     print(pending.message, file=sys.stderr, flush=True)
     while True:
@@ -109,23 +109,23 @@ def _sign_in(app: App, arguments: argparse.Namespace) -> Answer:
     return FAILURE, plain, progress.detail or f"The sign-in ended as {progress.state}."
 
 
-def _sync(app: App, arguments: argparse.Namespace) -> Answer:
+def _sync(app: App, arguments: argparse.Namespace) -> Result:
     report = app.sync(
         trigger="command", mode=arguments.mode, accept_missing=arguments.accept_missing
     )
-    return _report_answer(report)
+    return _report_result(report)
 
 
-def _replay(app: App, _: argparse.Namespace) -> Answer:
-    return _report_answer(app.replay_quarantine(trigger="command"))
+def _replay(app: App, _: argparse.Namespace) -> Result:
+    return _report_result(app.replay_quarantine(trigger="command"))
 
 
-def _report_answer(report: Report) -> Answer:
+def _report_result(report: Report) -> Result:
     code = SUCCESS if report.success else NOTHING_DONE if report.state in _NOT_RUN else FAILURE
-    return code, report.to_json(), describe(report)
+    return code, report.to_json(), _report_text(report)
 
 
-def describe(report: Report) -> str:
+def _report_text(report: Report) -> str:
     """A run's report as text."""
     if report.state is RunState.FEATURE_DISABLED:
         return (
@@ -156,9 +156,9 @@ def describe(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _status(app: App, _: argparse.Namespace) -> Answer:
+def _status(app: App, _: argparse.Namespace) -> Result:
     status = app.status()
-    text = "\n".join(f"{name:24} {_words(value)}" for name, value in status.items())
+    text = "\n".join(f"{name:24} {_status_text(value)}" for name, value in status.items())
     return SUCCESS, {"success": True, **status}, text
 
 
@@ -166,17 +166,17 @@ def _plain(value: object) -> str:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
-def _words(value: object) -> str:
+def _status_text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_words(inner)}" for name, inner in value.items()) or "-"
+        return ", ".join(f"{name}={_status_text(inner)}" for name, inner in value.items()) or "-"
     if isinstance(value, list):
-        return "; ".join(_words(each) for each in value) or "-"
+        return "; ".join(_status_text(each) for each in value) or "-"
     return _plain(value)
 
 
-def _erase(app: App, arguments: argparse.Namespace) -> Answer:
+def _erase(app: App, arguments: argparse.Namespace) -> Result:
     found = app.erase(
         referral_ids=arguments.referral_id or [],
         domain=arguments.domain,
@@ -200,7 +200,7 @@ def _erase(app: App, arguments: argparse.Namespace) -> Answer:
     return SUCCESS, plain, text
 
 
-def _import_earlier(app: App, arguments: argparse.Namespace) -> Answer:
+def _import_earlier(app: App, arguments: argparse.Namespace) -> Result:
     with ExitStack() as opened:
         report = (
             opened.enter_context(_new_private_file(arguments.report)) if arguments.report else None
@@ -247,7 +247,7 @@ def _new_private_file(path: str) -> TextIO:
     return os.fdopen(number, "w", encoding="utf-8")
 
 
-_COMMANDS: dict[str, Callable[[App, argparse.Namespace], Answer]] = {
+_COMMANDS: dict[str, Callable[[App, argparse.Namespace], Result]] = {
     "migrate": _migrate,
     "sign-in": _sign_in,
     "sync": _sync,
