@@ -1,7 +1,6 @@
 """The local Functions host as a process of its own."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,7 +66,6 @@ class HostProcess:
             *("--port-file", str(port_file)),
             *("--settings", str(settings_file)),
             *("--added-headers-file", str(headers_file)),
-            *("--exit-with-parent", str(os.getpid())),
         ]
         child = supervisor.start("app", command, log=folder / "app.log", environ=environ, show=show)
         child.wait_until(port_file.exists, START_TIMEOUT_S)

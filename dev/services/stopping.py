@@ -15,7 +15,7 @@ POLL_S = 0.5
 
 
 class Stop:
-    """Takes SIGTERM, SIGINT and SIGHUP, as far as the system has them, as wishes to end."""
+    """Waits for SIGTERM, SIGINT or SIGHUP, as far as the system has them."""
 
     def __init__(self) -> None:
         # A signal may come at any instruction: this queue's put is safe then, an Event's set not.
@@ -24,7 +24,7 @@ class Stop:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._note)
 
-    def wait(self, parent_pid: int | None) -> str:
+    def wait(self, parent_pid: int | None = None) -> str:
         """Wait for a signal, or for the end of the parent where one is given; returns which."""
         try:
             parent = None if parent_pid is None else psutil.Process(parent_pid)

@@ -19,7 +19,7 @@ from dev.services.host import HostProcess
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
 from dev.services.simulator import SimulatorProcess
-from dev.simulator.client import SimulatorClient
+from dev.simulator import Simulator, connect
 
 API = "/api/v1/partner-center"
 ANSWER_TIMEOUT_S = 60.0
@@ -33,7 +33,7 @@ class Served:
     url: str
     key: str
     master_key: str
-    simulator: SimulatorClient
+    simulator: Simulator
     database_url: str
     settings: dict[str, str]
 
@@ -112,7 +112,7 @@ def served(
     values["HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"] = "0 0 0 1 1 *"
     values["HUNTER_PARTNER_CENTER_PAGE_DELAY"] = "0s"
     values["HUNTER_PARTNER_CENTER_TOKEN_CACHE_PATH"] = f"{folder.name.lower()}/token-cache"
-    control = SimulatorClient(simulator.url, simulator.ca_file)
+    control = connect(simulator.url, simulator.ca_file)
     host = _start_host(supervisor, folder / "host", values)
     yield Served(
         url=host.url,
