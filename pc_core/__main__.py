@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         "--domain",
         metavar="DOMAIN",
         type=_company_domain,
-        help="erase every referral of the company with this domain, or with this subdomain",
+        help="erase every referral of this company; www.contoso.com means contoso.com",
     )
     erase.add_argument("--yes", action="store_true", help="erase; this cannot be undone")
     earlier = add("import-earlier", "Import the earlier system's table partner_center_referrals.")
