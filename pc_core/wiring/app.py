@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pc_core.identity.sign_in import DeviceSignIn
     from pc_core.referral.tombstones import ErasureCount
     from pc_core.store.migrate import MigrationStatus
-    from pc_core.store.reading.reader import Reader
+    from pc_core.store.reading.reader import PostgresReader
     from pc_core.sync.report import Report
     from pc_core.sync.takeover import Difference, Takeover
 
@@ -131,12 +131,12 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """How the sync stands, with instants as datetimes; no personal data."""
-        from pc_core.health.status import describe
+        from pc_core.health.status import status_of
 
-        return describe(self.reader.facts(), self.parts.expected, now())
+        return status_of(self.reader.facts(), self.parts.expected, now())
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> PostgresReader:
         """The stored referrals and runs."""
         return self.parts.reader
 

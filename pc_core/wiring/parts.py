@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pc_core.partner_center.client import PartnerCenterClient
     from pc_core.store.pool import Database
     from pc_core.store.postgres import PostgresStore
-    from pc_core.store.reading.reader import Reader
+    from pc_core.store.reading.reader import PostgresReader
     from pc_core.sync.plan import Rules
 
 _PROOF_S = 30.0
@@ -123,11 +123,11 @@ class Parts:
         return PostgresStore(self.database)
 
     @_part
-    def reader(self) -> Reader:
+    def reader(self) -> PostgresReader:
         """What the page and the API read from."""
-        from pc_core.store.reading.reader import Reader
+        from pc_core.store.reading.reader import PostgresReader
 
-        return Reader(self.database)
+        return PostgresReader(self.database)
 
     # The sign-in
 

@@ -11,14 +11,14 @@ from pc_core.config import Settings
 from pc_core.health.alarms import Expected
 from pc_core.health.facts import Facts, Schema
 from pc_core.health.readiness import Ready
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.identity.account import PendingSignIn, SignInProgress
 from pc_core.reading import (
-    Change,
     Company,
     CompanyFilter,
     CompanyPage,
     CompanySort,
+    FieldChange,
     ForeignCursor,
     QuarantineItem,
     QuarantinePage,
@@ -125,7 +125,7 @@ class MemoryReader:
         )
 
     def get_referral(self, referral_id: str) -> ReferralDetail | None:
-        change = Change(
+        change = FieldChange(
             change_id=1, task_id=TASK_ID, changed_at=NOW, field="status", before="New", after=None
         )
         for row in self.rows:
@@ -252,7 +252,7 @@ class MemoryApp:
         expected = Expected(
             enabled=True, schedule="0 */10 * * * *", full_sync_every=timedelta(hours=24)
         )
-        return describe(self.known, expected, NOW)
+        return status_of(self.known, expected, NOW)
 
 
 def ask(
