@@ -33,6 +33,7 @@ def run_on_schedule(
 
     Raises:
         RunFailed: the run failed. Partial, already running and switched off are no failures.
+            An unforeseen error goes on as it is.
     """
     trigger: Trigger = "timer-late" if is_late else "timer"
     try:
@@ -47,6 +48,17 @@ def run_on_schedule(
             message=str(error),
         )
         raise RunFailed(f"{error.code}: {error}") from None
+    except Exception:
+        # Without this line no alert would count the failure.
+        events.emit(
+            "partner_center_sync_failed",
+            level=logging.ERROR,
+            exc_info=True,
+            trigger=trigger,
+            invocation_id=invocation_id,
+            code="unexpected_error",
+        )
+        raise
     if report.state in (RunState.FAILED, RunState.INTERRUPTED):
         failure = report.failure
         reason = f"{failure.code}: {failure.message}" if failure else report.state.value

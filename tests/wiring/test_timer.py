@@ -1,5 +1,6 @@
 """The timer's run: which outcomes are a failed invocation."""
 
+import json
 from typing import Any
 
 import pytest
@@ -56,3 +57,17 @@ def test_wrong_settings_are_a_failed_invocation() -> None:
 
     with pytest.raises(RunFailed, match="config_invalid: Wrong settings"):
         run_on_schedule(no_app, is_late=False, invocation_id=None)
+
+
+def test_an_unforeseen_error_leaves_the_line_that_the_alert_counts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken_app() -> MemoryApp:
+        raise OverflowError("date value out of range")
+
+    with pytest.raises(OverflowError):
+        run_on_schedule(broken_app, is_late=False, invocation_id="invocation")
+
+    [line] = [json.loads(record.message) for record in caplog.records]
+    assert (line["event"], line["code"]) == ("partner_center_sync_failed", "unexpected_error")
+    assert line["invocation_id"] == "invocation"
