@@ -45,7 +45,7 @@ class Expected:
     """What the settings ask for.
 
     Attributes:
-        schedule: of the timer, NCRONTAB.
+        schedule: of the timer, six NCRONTAB fields, UTC.
         full_sync_every: the interval of full syncs.
     """
 

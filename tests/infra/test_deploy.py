@@ -457,7 +457,6 @@ def scheduled(served: Served) -> Iterator[Served]:
             requests.post(
                 f"{served.url}/admin/functions/scheduled_sync",
                 json={},
-                headers={"x-functions-key": served.master_key},
                 timeout=60,
             )
 

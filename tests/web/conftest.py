@@ -32,7 +32,6 @@ class Served:
 
     url: str
     key: str
-    master_key: str
     simulator: Simulator
     database_url: str
     settings: dict[str, str]
@@ -117,7 +116,6 @@ def served(
     yield Served(
         url=host.url,
         key=values["HUNTER_API_KEY"],
-        master_key=host.master_key,
         simulator=control,
         database_url=database_url,
         settings=values,
@@ -144,7 +142,7 @@ def serve_with(
         values = served.settings | changes
         host = _start_host(supervisor, tmp_path / f"host-{len(started)}", values)
         started.append(host)
-        return replace(served, url=host.url, master_key=host.master_key, settings=values)
+        return replace(served, url=host.url, settings=values)
 
     yield serve
     for host in started:

@@ -60,7 +60,6 @@ def world() -> Iterator[Served]:
         served = Served(
             url=host.url,
             key=values["HUNTER_API_KEY"],
-            master_key=host.master_key,
             simulator=connect(simulator.url, simulator.ca_file),
             database_url=database_url,
             settings=values,

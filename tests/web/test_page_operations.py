@@ -164,7 +164,6 @@ def test_a_run_that_the_timer_started_is_shown_as_such(open_page: Open, filled: 
         "/admin/functions/scheduled_sync",
         method="POST",
         body={},
-        headers={"x-functions-key": filled.master_key},
     )
     expect(page.locator(".runs tbody tr").first).to_contain_text("by schedule", timeout=15_000)
 
