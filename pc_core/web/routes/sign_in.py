@@ -11,7 +11,7 @@ from pc_core.web.exchange import Answer, Route, Visit
 from pc_core.web.query import BadParameter, Members, Query
 
 if TYPE_CHECKING:
-    from pc_core.identity.sign_in import SignInProgress
+    from pc_core.identity.account import SignInProgress
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 

@@ -1,4 +1,4 @@
-"""Runs, started by hand or by the timer."""
+"""Runs, started by hand."""
 
 from __future__ import annotations
 
@@ -8,56 +8,19 @@ from typing import TYPE_CHECKING
 
 from pc_core.errors import PartnerCenterSyncError
 from pc_core.observe import events
-from pc_core.sync.report import Counts, Report, RunState
+from pc_core.sync.report import Counts, Report
 from pc_core.web import describe, respond
 from pc_core.web.access import Role
 from pc_core.web.exchange import Answer, Request, Route, Visit
 from pc_core.web.query import BadParameter, Members
 
 if TYPE_CHECKING:
-    from pc_core.sync.report import Mode, Trigger
-    from pc_core.web.served import App
+    from pc_core.sync.report import Mode
 
 HTTP_BUDGET_S = 180.0
 """An HTTP answer has 230 s on Azure, whatever functionTimeout says; this leaves room to end."""
 
 _MODES: dict[str, Mode] = {"incremental": "incremental", "full": "full"}
-
-
-class RunFailed(Exception):
-    """A scheduled run failed; raised so that the host records a failed invocation."""
-
-
-def run_on_schedule(
-    open_app: Callable[[], App], *, is_late: bool, invocation_id: str | None
-) -> None:
-    """The timer's run.
-
-    Args:
-        open_app: gives the app.
-        is_late: the host says that this tick is past due.
-
-    Raises:
-        RunFailed: the run failed; expected outcomes (partial, already running, feature off) are
-            no failures.
-    """
-    trigger: Trigger = "timer-late" if is_late else "timer"
-    try:
-        report = open_app().sync(trigger=trigger, invocation_id=invocation_id)
-    except PartnerCenterSyncError as error:
-        events.emit(
-            "partner_center_sync_failed",
-            level=logging.ERROR,
-            trigger=trigger,
-            invocation_id=invocation_id,
-            code=error.code,
-            message=str(error),
-        )
-        raise RunFailed(f"{error.code}: {error}") from None
-    if report.state in (RunState.FAILED, RunState.INTERRUPTED):
-        failure = report.failure
-        reason = f"{failure.code}: {failure.message}" if failure else report.state.value
-        raise RunFailed(f"Run {report.task_id}: {reason}")
 
 
 def _sync(visit: Visit) -> Answer:
