@@ -26,7 +26,6 @@ from urllib3.connection import (
     port_by_scheme,
 )
 from urllib3.exceptions import HTTPError
-from urllib3.response import HTTPResponse
 from urllib3.util import make_headers, parse_url
 
 from pc_core.errors import InvalidResponse
@@ -36,7 +35,6 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Largest body that is read; a page of 1,000 referrals has about 3 MB."""
 
 _CONNECT_TIMEOUT_S = 10.0
-_CHUNK_BYTES = 64 * 1024
 
 
 class NoResponseError(Exception):
@@ -90,7 +88,7 @@ class Transport:
                 deadline.watch(connection.sock)
                 connection.request("GET", target, headers=headers, preload_content=False)
                 with connection.getresponse() as response:
-                    body = _read(response)
+                    body = response.read(MAX_BODY_BYTES + 1)
                 is_complete = not deadline.has_passed
             except (OSError, HTTPException, HTTPError) as error:
                 reason = "timeout" if deadline.has_passed else type(error).__name__
@@ -100,6 +98,13 @@ class Transport:
                     self.close()
         if not is_complete:
             raise NoResponseError("timeout")
+        if len(body) > MAX_BODY_BYTES:
+            self.close()
+            raise InvalidResponse(
+                f"Partner Center's response is larger than {MAX_BODY_BYTES} bytes and was not "
+                "read. Saved pages are kept. A smaller HUNTER_PARTNER_CENTER_PAGE_SIZE may help.",
+                code="answer_too_large",
+            )
         return Response(status=response.status, headers=response.headers, body=body)
 
     def _connected(self, within_s: float) -> HTTPConnection:
@@ -162,18 +167,3 @@ class _Deadline:
             if self._socket is not None:
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
-
-
-def _read(response: HTTPResponse) -> bytes:
-    chunks: list[bytes] = []
-    length = 0
-    for chunk in response.stream(_CHUNK_BYTES):
-        length += len(chunk)
-        if length > MAX_BODY_BYTES:
-            raise InvalidResponse(
-                f"Partner Center's response is larger than {MAX_BODY_BYTES} bytes and was not "
-                "read. Saved pages are kept. A smaller HUNTER_PARTNER_CENTER_PAGE_SIZE may help.",
-                code="answer_too_large",
-            )
-        chunks.append(chunk)
-    return b"".join(chunks)
