@@ -253,6 +253,7 @@ export default {
   count_pages: "Pages",
   count_requests: "Requests",
   count_marked_missing: "Marked as missing", count_reappeared: "Back again", count_recomputed: "Worked out anew",
+  count_unclear: "Could not be checked",
   count_retries: "Retries",
   skip_status: "status {status}",
   sign_in_starting: "Asking Microsoft for a code…",

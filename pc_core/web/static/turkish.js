@@ -252,6 +252,7 @@ export default {
   count_pages: "Sayfa",
   count_requests: "İstek",
   count_marked_missing: "Kayıp işaretlenen", count_reappeared: "Yeniden görünen", count_recomputed: "Yeniden hesaplanan",
+  count_unclear: "Denetlenemeyen",
   count_retries: "Yineleme",
   skip_status: "durum {status}",
   sign_in_starting: "Microsoft'tan kod isteniyor…",
