@@ -79,7 +79,7 @@ def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
         )
         return FAILURE, plain, text
     done = f"Applied {', '.join(applied)}. " if applied else ""
-    return SUCCESS, plain, f"{done}The schema is {status.describe()}."
+    return SUCCESS, plain, f"{done}The schema is {status.in_words()}."
 
 
 def _sign_in(app: App, arguments: argparse.Namespace) -> Answer:

@@ -1,4 +1,7 @@
-"""What is asked of the stored data and what is answered: filters, sorts, rows and pages."""
+"""What people and other systems ask of the stored data, and the answers to it.
+
+Filters, sorts, rows and pages, and the port `Reader` that gives them.
+"""
 
 from __future__ import annotations
 
@@ -11,74 +14,29 @@ from typing import Any, Final, Literal, Protocol, get_args
 from pc_core.sync.report import Report
 
 MAX_CHANGES: Final = 500
-"""Newest changes that a referral is shown with."""
+"""Most changes in a referral's detail, the newest ones."""
 
+COUNTED_UP_TO: Final = 10_000
+"""A listing's total is exact up to here; of more, only that there are more is known."""
+
+ATTENTION_COUNTED_UP_TO: Final = 1_000
+"""The same for filters by attention. The page asks for five such counts on every visit."""
+
+Order = Literal["asc", "desc"]
+SortKey = Literal["updated", "created", "expires", "company", "deal_value", "synced"]
 CompanySortKey = Literal["updated", "company"]
+Missing = Literal["any", "no", "only"]
+QuarantineState = Literal["open", "replayed", "superseded", "closed"]
+Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
+"""What a person should look at: see `ReferralFilter.attention`."""
 
-
+SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
 COMPANY_SORT_KEYS: Final[tuple[CompanySortKey, ...]] = get_args(CompanySortKey)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanySort:
-    """How companies are ordered; those without a value come last.
-
-    Attributes:
-        key: updated: when its newest referral changed; company: that referral's company name.
-    """
-
-    key: CompanySortKey = "updated"
-    order: Order = "desc"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyFilter:
-    """Which companies are shown; everything given must hold.
-
-    Attributes:
-        q: words that must all stand in its newest referral, as in `ReferralFilter`.
-        several: only those with more than one referral.
-        has_open: only those with an open referral.
-    """
-
-    q: str | None = None
-    several: bool = False
-    has_open: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Company:
-    """A row of partner_center_companies: a customer domain and its referrals."""
-
-    domain: str
-    company_name: str | None
-    referral_count: int
-    co_sell_count: int
-    marketplace_count: int
-    solution_provider_count: int
-    other_count: int
-    open_count: int
-    open_value: Mapping[str, Any]
-    newest_updated_at: datetime | None
-    first_seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyPage:
-    """A part of the companies.
-
-    Attributes:
-        next_cursor: where to go on, bound to filter and sort; None: this was the end.
-        total: how many there are; None: too many referrals match to count their companies.
-    """
-
-    companies: list[Company]
-    next_cursor: str | None
-    total: int | None
+ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
 
 
 class ForeignCursor(ValueError):
-    """The cursor belongs to another filter or sort, or is none at all: begin without one."""
+    """The cursor belongs to another filter or sort, or is not a cursor: begin without it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -87,23 +45,7 @@ class ForeignCursor(ValueError):
         )
 
 
-SortKey = Literal["updated", "created", "expires", "company", "deal_value", "synced"]
-
-
-Order = Literal["asc", "desc"]
-
-
-Missing = Literal["any", "no", "only"]
-
-
-Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
-"""What needs a person: see `ReferralFilter.attention`."""
-
-
-SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
-
-
-ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
+# Referrals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,25 +58,26 @@ class Sort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferralFilter:
-    """What a listing shows; everything given must hold, and one of several values.
+    """Which referrals are listed: those that fulfil every condition given, by one of its values.
 
     Attributes:
-        type: values of referral_type; `none` stands for none.
+        type: values of referral_type; `none` stands for no value.
         status, substatus, direction: Partner Center's values, in any case.
         domain: registrable domains, lower-case ASCII.
         country: as stored, in any case.
-        q: words that must all stand in the names, domain, city or ids; of the last one its
-            beginning is enough, from two letters on. Case, accents and the Turkish i's do not
-            matter. Without any letter or digit it finds nothing.
+        q: words that must all occur in the names, domain, city or ids. The last word may be a
+            prefix of at least two letters. Case, accents and the Turkish i's do not matter.
+            Text without any letter or digit matches nothing.
         updated_since: changed in Partner Center then or later.
         expiring_within_days: unanswered, and expires within so many days.
-        domain_missing: only those without a domain.
-        missing: whether those that Partner Center no longer knows are shown.
-        attention: what needs a person. expiring: unanswered, and expires within 3 days; new: open,
-            and first seen since `seen_since`; no_domain: open without one; incomplete: an open
-            co-sell deal without value, currency, closing date, company or country; won_early: a
-            co-sell deal won within 72 hours of its creation, in the last 30 days.
-        seen_since: for `new`; a day ago if not given.
+        domain_missing: only referrals without a domain.
+        missing: whether referrals that Partner Center no longer has are listed.
+        attention: what a person should look at. expiring: unanswered, and expires within 3 days;
+            new: open, and first seen since `seen_since`; no_domain: open, without a domain;
+            incomplete: an open co-sell deal without value, currency, closing date, company or
+            country; won_early: a co-sell deal won within 72 hours of its creation, in the last
+            30 days.
+        seen_since: for `new`; None: a day ago.
     """
 
     type: tuple[str, ...] = ()
@@ -154,7 +97,7 @@ class ReferralFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferralSummary:
-    """A referral as a list shows it; the columns of partner_center_referrals, no people."""
+    """A referral in a list: the columns of partner_center_referrals, without people."""
 
     referral_id: str
     engagement_id: str | None
@@ -192,21 +135,15 @@ class ReferralSummary:
     organization_id: str | None
     etag: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes and the deal value as a number."""
-        plain = asdict(self)
-        plain["deal_value"] = to_number(self.deal_value)
-        return plain
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferralPage:
-    """A part of a listing.
+    """A page of a listing.
 
     Attributes:
-        next_cursor: where to go on, bound to filter and sort; None: this was the end.
-        total: how many match, as counted for the first page; at most `COUNTED_UP_TO`,
-            or `ATTENTION_COUNTED_UP_TO` where the filter names an attention.
+        next_cursor: asks for the next page of the same filter and sort; None: this is the last.
+        total: how many referrals match, as counted for the first page; at most `COUNTED_UP_TO`,
+            or `ATTENTION_COUNTED_UP_TO` if the filter names an attention.
         total_is_exact: False: there are more than `total`.
     """
 
@@ -215,29 +152,10 @@ class ReferralPage:
     total: int
     total_is_exact: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        return {
-            "referrals": [row.to_json() for row in self.rows],
-            "next_cursor": self.next_cursor,
-            "total": self.total,
-            "total_is_exact": self.total_is_exact,
-        }
-
-
-def to_number(value: Decimal | None) -> int | float | None:
-    """An amount as a JSON number; its exact digits are in the database."""
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-QuarantineState = Literal["open", "replayed", "superseded", "closed"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One field's change: a column of partner_center_referrals, or `raw_data` for the rest."""
+class FieldChange:
+    """A change of one field: a column of partner_center_referrals, or `raw_data` for the rest."""
 
     change_id: int
     task_id: str
@@ -246,33 +164,101 @@ class Change:
     before: Any
     after: Any
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferralDetail:
-    """A referral with its people and history, newest change first.
+    """A referral with its people and its history.
 
     Attributes:
+        changes: the newest `MAX_CHANGES`, newest first.
         raw_data: the whole referral as Partner Center sent it.
     """
 
     summary: ReferralSummary
     contacts: list[Any]
     team: list[Any]
-    changes: list[Change]
+    changes: list[FieldChange]
     raw_data: dict[str, Any]
 
-    def to_json(self, *, include_raw: bool = False) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        plain = self.summary.to_json() | {
-            "contacts": self.contacts,
-            "team": self.team,
-            "changes": [change.to_json() for change in self.changes],
-        }
-        return plain | {"raw_data": self.raw_data} if include_raw else plain
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """Referrals that Partner Center created in one week, by type; the empty name is for no type."""
+
+    begins_on: date
+    by_type: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How many referrals there are: by week of creation, oldest first, and by country."""
+
+    weeks: list[Week]
+    by_country: Mapping[str, int]
+
+
+# Companies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanySort:
+    """How companies are ordered; those without a value come last.
+
+    Attributes:
+        key: updated: when its newest referral changed; company: that referral's company name.
+    """
+
+    key: CompanySortKey = "updated"
+    order: Order = "desc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyFilter:
+    """Which companies are listed: those that fulfil every condition given.
+
+    Attributes:
+        q: words that must all occur in its newest referral, as in `ReferralFilter`.
+        several: only companies with more than one referral.
+        has_open: only companies with an open referral.
+    """
+
+    q: str | None = None
+    several: bool = False
+    has_open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """A row of partner_center_companies: a customer domain and its referrals."""
+
+    domain: str
+    company_name: str | None
+    referral_count: int
+    co_sell_count: int
+    marketplace_count: int
+    solution_provider_count: int
+    other_count: int
+    open_count: int
+    open_value: Mapping[str, Any]
+    newest_updated_at: datetime | None
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyPage:
+    """A page of companies.
+
+    Attributes:
+        next_cursor: asks for the next page of the same filter and sort; None: this is the last.
+        total: how many companies match; None: too many referrals match to count them.
+    """
+
+    companies: list[Company]
+    next_cursor: str | None
+    total: int | None
+
+
+# Runs and quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +274,7 @@ class QuarantineItem:
     """An entry of the quarantine.
 
     Attributes:
-        raw_text: what was sent, escaped where a text column could not hold it.
+        raw_text: what Partner Center sent, escaped where a text column could not hold it.
     """
 
     entry_id: int
@@ -318,26 +304,10 @@ class QuarantinePage:
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Week:
-    """Referrals that Partner Center created in one week, by type; the empty name is for none."""
-
-    begins_on: date
-    by_type: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """How many referrals there are: by week of creation, oldest first, and by country."""
-
-    weeks: list[Week]
-    by_country: Mapping[str, int]
-
-
 class Reader(Protocol):
-    """What is stored; `store.Reader` fulfils it.
+    """The stored data, as people and other systems read it.
 
-    Every call raises TryLater or FixSetting; a foreign cursor is a ValueError.
+    Every call raises TryLater or FixSetting. Calls with a cursor also raise ForeignCursor.
     """
 
     def list_referrals(
@@ -348,13 +318,13 @@ class Reader(Protocol):
         cursor: str | None = None,
         limit: int = 50,
     ) -> ReferralPage:
-        """One page of a listing."""
+        """One page of a listing; an export asks for large ones."""
 
     def get_referral(self, referral_id: str) -> ReferralDetail | None:
         """One referral with its history; None if it is not stored."""
 
     def get_company(self, domain: str) -> Company | None:
-        """A customer's domain and its referrals; None if there are none."""
+        """The company of a domain, lower-case ASCII; None without referrals."""
 
     def list_companies(
         self,
@@ -370,7 +340,7 @@ class Reader(Protocol):
         """Referrals by week and country."""
 
     def list_runs(self, *, cursor: str | None = None, limit: int = 20) -> RunPage:
-        """Runs, newest first."""
+        """Runs, newest first; a running one shows its progress."""
 
     def get_run(self, task_id: str) -> Report | None:
         """One run; None if there is none on record."""
@@ -382,4 +352,4 @@ class Reader(Protocol):
         cursor: str | None = None,
         limit: int = 50,
     ) -> QuarantinePage:
-        """Entries, newest first."""
+        """Entries, newest first; entries in any state if `state` is None."""

@@ -25,7 +25,7 @@ from pc_core.reading import (
     SortKey,
 )
 from pc_core.store.pool import Database
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 
 PAGE = 50
 LOADED = 10_000
@@ -43,7 +43,7 @@ class Case:
     """One thing that people or programs ask for."""
 
     name: str
-    ask: Callable[[Reader], Any]
+    ask: Callable[[PostgresReader], Any]
 
 
 def _list(name: str, key: SortKey = "updated", order: Order = "desc", **wanted: Any) -> Case:
@@ -67,7 +67,7 @@ def _companies(
 
 
 def _second_page(name: str) -> Case:
-    def ask(reader: Reader) -> Any:
+    def ask(reader: PostgresReader) -> Any:
         first = reader.list_referrals(limit=PAGE)
         return reader.list_referrals(cursor=first.next_cursor, limit=PAGE)
 
@@ -113,11 +113,11 @@ def cases(domain: str, word: str, referral_id: str) -> list[Case]:
         # The first to ask after a run.
         Case(
             name="status, counted anew",
-            ask=lambda reader: Reader(reader._database).facts(),  # noqa: SLF001
+            ask=lambda reader: PostgresReader(reader._database).facts(),  # noqa: SLF001
         ),
         Case(
             name="statistics, counted anew",
-            ask=lambda reader: Reader(reader._database).statistics(now),  # noqa: SLF001
+            ask=lambda reader: PostgresReader(reader._database).statistics(now),  # noqa: SLF001
         ),
     ]
 
@@ -200,7 +200,7 @@ def _ask_all(
     for case in cases(*row):
         before = _sequential_scans(arena)
         database = Database(arena.url)
-        reader = Reader(database)
+        reader = PostgresReader(database)
         case.ask(reader)
         took_ms = []
         for _ in range(times):

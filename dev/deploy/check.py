@@ -161,7 +161,7 @@ def _schema(environment: Environment) -> str:
         token = database.administrator_token()
         with database.connect(name, token=token) as connection:
             status = migrate.compare(migrate.read_revision(connection))
-    return status.describe()
+    return status.in_words()
 
 
 _CHECKS: dict[str, Callable[[Environment], str]] = {

@@ -90,7 +90,7 @@ def prepare_database() -> None:
             raise cloud.HookError(f"{error.code}: {error}") from None
     if applied:
         cloud.say(f"Database: applied {', '.join(applied)}.")
-    cloud.say(f"Database: the schema is {status.describe()}.")
+    cloud.say(f"Database: the schema is {status.in_words()}.")
 
 
 def restart_server() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from pc_core.store.pool import be_patient
 from pc_core.store.statements import load_statements
@@ -12,7 +12,7 @@ from pc_core.store.statements import load_statements
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from pc_core.store.pool import Database
+    from pc_core.store.pool import Connect
 
 type Rows = list[tuple[Any, ...]]
 
@@ -20,24 +20,23 @@ _LIMITS = load_statements("limits")
 
 
 class Batch:
-    """Statements that go to the server together, their values written in by the client.
+    """Statements that go to the server together; psycopg writes their values into the text.
 
-    The simple protocol carries them, so that nothing is left prepared on a pooled connection.
+    They use the simple query protocol, so nothing stays prepared on a pooled connection.
     """
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
-        self._texts: list[bytes] = []
+        self._texts: list[str] = []
 
-    def add(self, statement: bytes, values: Mapping[str, Any] | None = None) -> None:
+    def add(self, statement: LiteralString, values: Mapping[str, Any] | None = None) -> None:
         """Append a statement; `values` fill its %(name)s places."""
         if values is None:
             self._texts.append(statement)
             return
         from psycopg import ClientCursor
 
-        text = ClientCursor(self._connection).mogrify(statement, values)
-        self._texts.append(text.encode())
+        self._texts.append(ClientCursor(self._connection).mogrify(statement, values))
 
     def begin(self, *, patient: bool = False) -> None:
         """Begin a transaction that writes, with its time limits.
@@ -51,14 +50,14 @@ class Batch:
 
     def commit(self) -> None:
         """End the transaction with the batch."""
-        self.add(b"COMMIT")
+        self.add("COMMIT")
 
     def send(self) -> list[Rows]:
-        """Send all, empty the batch, and return the rows of each statement that has any shape."""
+        """Send all, empty the batch, and return the rows of each statement that returns rows."""
         texts, self._texts = self._texts, []
         results: list[Rows] = []
         with self._connection.cursor() as cursor:
-            cursor.execute(b";\n".join(texts))
+            cursor.execute(";\n".join(texts))
             while True:
                 if cursor.description is not None:
                     results.append(cursor.fetchall())
@@ -67,11 +66,16 @@ class Batch:
 
 
 @contextmanager
-def reading(database: Database, *, patient: bool = False) -> Iterator[Connection[Any]]:
-    """A read-only transaction with one snapshot and a time limit."""
-    with database.connection() as connection:
+def read_only(connect: Connect, *, patient: bool = False) -> Iterator[Connection[Any]]:
+    """A read-only transaction with one snapshot and a time limit.
+
+    Args:
+        connect: opens the connection.
+        patient: allow statements that read very much at once.
+    """
+    with connect() as connection:
         if patient:
             be_patient(connection)
         connection.execute(_LIMITS["begin_reading_much" if patient else "begin_reading"])
         yield connection
-        connection.execute(b"COMMIT")
+        connection.execute("COMMIT")

@@ -1,6 +1,6 @@
-"""psycopg's errors, translated: what happened, what is safe, what to do. They stop here.
+"""psycopg's errors, translated into the app's: what happened, what was kept, what to do.
 
-The server's own words are left out of every message: they may quote a row or an address.
+No message repeats the server's text: it may quote a row or an address.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Meaning:
 _UNAVAILABLE = _Meaning(
     kind=TryLater,
     code="database_unavailable",
-    what="the database cannot be reached, keeps silent or closed the connection",
+    what="the database cannot be reached, does not answer or closed the connection",
     remedy="The next run tries again; if it stays so, check that the server runs, its firewall and "
     "the host and port in HUNTER_DATABASE_URL.",
 )
@@ -131,7 +131,7 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
         (r"invalid (connection option|URI|sslmode|port|integer)|missing .* in .*URI", _BAD_URL),
     )
 )
-"""A refused connection carries no SQLSTATE; libpq and PgBouncer write these words in English."""
+"""For refused connections, which have no SQLSTATE: words of libpq and PgBouncer, in English."""
 
 
 def translate(error: Exception, *, doing: str) -> Exception:
@@ -146,7 +146,7 @@ def translate(error: Exception, *, doing: str) -> Exception:
         return error
     meaning = _meaning_of(error)
     if meaning is None:
-        # A defect of ours, not a state of the world: it must not look like one.
+        # This is a defect of the app, so it must not look like a fault of the database.
         return RuntimeError(
             f"Could not {doing}: the database refused a statement "
             f"({type(error).__name__}, SQLSTATE {error.sqlstate or 'none'}). {_SAFE}"
@@ -173,10 +173,10 @@ def _meaning_of(error: Exception) -> _Meaning | None:
 
 
 def is_data_error(error: Exception) -> bool:
-    """Whether the database, or psycopg before it, refused a value rather than the statement.
+    """Whether the database, or psycopg, refused a value rather than the statement.
 
-    SQLSTATE classes: 22 data, 23 constraint, 54 a limit such as an index entry's size. psycopg
-    refuses NUL and lone surrogates itself, without a state.
+    SQLSTATE classes: 22 data, 23 constraint, 54 a limit such as the size of an index entry. psycopg
+    itself refuses NUL and lone surrogates, without a SQLSTATE.
     """
     import psycopg
 
@@ -191,12 +191,14 @@ def is_data_error(error: Exception) -> bool:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn psycopg's errors into the app's, others pass; the whole counts as one call.
+    """Translate psycopg's errors into the app's, and record the block as one database call.
+
+    Other errors pass unchanged.
 
     Raises:
         TryLater: out of reach, busy, read-only or full.
         FixSetting: denied, missing, or not migrated.
-        RuntimeError: the database refused a statement of ours: a defect.
+        RuntimeError: the database refused a statement of the app: a defect.
     """
     import psycopg
 

@@ -1,4 +1,4 @@
-"""The schema's revision: which one the code expects, which one the database has, how to get there.
+"""The schema's revision: the code's, the database's, and the migration from one to the other.
 
 Alembic is only imported by `upgrade`.
 """
@@ -19,19 +19,22 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as AlchemyConnection
 
 VERSION_TABLE = "partner_center_schema_version"
-"""Alembic's table under a name of our own: the database may hold other applications' tables."""
+"""Alembic's table, renamed: the database may hold other applications' tables."""
 
 OWNER_ROLE = "partner_center_owner"
 
 LOCK_KEY = 0x70635F6D6967  # "pc_mig" in ASCII
-"""Of the advisory lock, held for the transaction alone, so that it also works through a pooler."""
+"""Key of the advisory lock. It is held for one transaction only, so it also works with a pooler."""
+
+_SETTINGS = {"lock_timeout": "30s", "statement_timeout": "600s", "search_path": "public"}
+"""Of the migration's transaction; lock_timeout also limits the wait for another migration."""
 
 _FOLDER = Path(__file__).with_name("migrations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStatus:
-    """How the schema stands.
+    """The schema's revision, compared with the code's.
 
     Attributes:
         current: the database's revision; None: never migrated.
@@ -50,23 +53,13 @@ class MigrationStatus:
         """Whether nothing is to be applied; a newer schema works with older code too."""
         return not self.pending
 
-    def describe(self) -> str:
+    def in_words(self) -> str:
         """Where the schema stands, to go after "the schema is"."""
         if self.newer:
             return f"at {self.current}, newer than this release's {self.expected}: it works too"
         if self.pending:
             return f"at {self.current or 'nothing yet'}; {', '.join(self.pending)} to be applied"
         return f"at {self.current}, as this release expects"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "current": self.current,
-            "expected": self.expected,
-            "pending": list(self.pending),
-            "newer": self.newer,
-            "is_current": self.is_current,
-        }
 
 
 @cache
@@ -75,13 +68,8 @@ def revisions() -> tuple[str, ...]:
     return tuple(sorted(path.name[:4] for path in (_FOLDER / "versions").glob("[0-9]*.sql")))
 
 
-def expected_revision() -> str:
-    """The newest revision that this code knows."""
-    return revisions()[-1]
-
-
 def compare(current: str | None) -> MigrationStatus:
-    """What a database at revision `current` lacks."""
+    """Which revisions a database at revision `current` lacks."""
     known = revisions()
     newer = current is not None and current not in known
     pending = () if newer else tuple(name for name in known if current is None or name > current)
@@ -103,12 +91,12 @@ def status(database_url: str, *, password: Callable[[], str] | None = None) -> M
 def read_revision(connection: Connection[Any]) -> str | None:
     """The database's revision; None: never migrated."""
     found = connection.execute(
-        b"SELECT to_regclass('public.partner_center_schema_version') IS NOT NULL"
+        "SELECT to_regclass('public.partner_center_schema_version') IS NOT NULL"
     ).fetchone()
     if found != (True,):
         return None
     row = connection.execute(
-        b"SELECT version_num FROM public.partner_center_schema_version"
+        "SELECT version_num FROM public.partner_center_schema_version"
     ).fetchone()
     return str(row[0]) if row else None
 
@@ -117,39 +105,33 @@ def upgrade(
     database_url: str,
     *,
     password: Callable[[], str] | None = None,
-    lock_timeout_s: int = 30,
-    statement_timeout_s: int = 600,
     app_role: str | None = None,
 ) -> list[str]:
     """Apply all pending revisions in one transaction and return them; none if there are none.
 
-    A schema that is newer than this code is left alone, its grants too: a release that was taken
-    back works with it.
+    A schema that is newer than this code stays as it is, with its grants: an older release works
+    with it.
 
-    Two callers at once wait for each other. Where the role `partner_center_owner` exists and the
-    user belongs to it, what is created belongs to it. Afterwards the grants of roles.sql are made
-    for the roles that exist (and `app_role`, if given).
-
-    Args:
-        lock_timeout_s: how long to wait for another migration or for a table's lock, seconds.
-        statement_timeout_s: longest single statement, seconds.
+    A second caller waits for the first. If the role `partner_center_owner` exists and the user is
+    a member of it, it becomes the owner of new tables. Afterwards the grants of roles.sql are made
+    for the roles that exist (and for `app_role`, if given).
 
     Raises:
         FixSetting: the database refuses.
-        TryLater: out of reach, or a lock was not to be had in time.
+        TryLater: out of reach, or a lock could not be had in time.
     """
     from pc_core.store.roles import apply_roles
 
     database = Database(database_url, password=password)
     with translated("migrate the database"):
-        applied = _run_alembic(database, lock_timeout_s, statement_timeout_s)
+        applied = _run_alembic(database)
         with database.connect() as connection:
             if not compare(read_revision(connection)).newer:
                 apply_roles(connection, app_role=app_role, create=False)
     return applied
 
 
-def _run_alembic(database: Database, lock_timeout_s: int, statement_timeout_s: int) -> list[str]:
+def _run_alembic(database: Database) -> list[str]:
     import psycopg
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import DBAPIError
@@ -162,15 +144,11 @@ def _run_alembic(database: Database, lock_timeout_s: int, statement_timeout_s: i
     )
     try:
         with engine.begin() as connection:
-            for name, seconds in (
-                ("lock_timeout", lock_timeout_s),
-                ("statement_timeout", statement_timeout_s),
-            ):
+            for setting, value in _SETTINGS.items():
                 connection.execute(
                     text("SELECT set_config(:name, :value, true)"),
-                    {"name": name, "value": f"{seconds}s"},
+                    {"name": setting, "value": value},
                 )
-            connection.execute(text("SELECT set_config('search_path', 'public', true)"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
             become_owner(connection)
             return _upgrade_within(connection)
@@ -183,7 +161,7 @@ def _run_alembic(database: Database, lock_timeout_s: int, statement_timeout_s: i
 
 
 def become_owner(connection: AlchemyConnection) -> None:
-    """For this transaction, be the role that owns the tables, where that is possible."""
+    """Act as the role that owns the tables for this transaction, if the user may."""
     from sqlalchemy import text
 
     member = connection.execute(

@@ -1,4 +1,4 @@
-"""Connections to the database: few, opened when needed, with a fresh password each time."""
+"""Connections to the database: few, opened when needed, each with a new password."""
 
 from __future__ import annotations
 
@@ -9,61 +9,58 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pc_core.errors import FixSetting, TryLater
+from pc_core.identity.credential import identity_credential
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.adapt import AdaptersMap
     from psycopg_pool import ConnectionPool
 
+type Connect = Callable[[], AbstractContextManager[Connection[Any]]]
+"""Opens a connection; see `Database.connection`."""
+
 ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
-"""What a token for Azure Database for PostgreSQL is asked for (Microsoft's documentation)."""
+"""The scope of tokens for Azure Database for PostgreSQL (Microsoft's documentation)."""
 
 MAX_LIFETIME_S = 45 * 60.0
-"""Entra's database tokens last about an hour; connections are renewed well before."""
+"""Entra's database tokens last about an hour; connections are replaced well before that."""
 
 CONNECT_TIMEOUT_S = 10
 
 SILENCE_S = 65.0
-"""How long an answer may take that the server itself would have cut off by then.
+"""Longest wait for an answer.
 
-The server ends a statement after 60 seconds (limits.sql); a host or pooler that has vanished ends
-nothing, and TCP notices only a part of it."""
+The server ends a statement after 60 seconds (limits.sql). A host or pooler that has vanished ends
+nothing, and TCP notices only some of these cases."""
 
 PATIENCE_S = 305.0
-"""The same, in transactions that may take 300 seconds for a statement."""
+"""The same, in transactions whose statements may take 300 seconds."""
 
 _LAST_WORDS_S = 10.0
-"""What an answer may take once a run's time is over, so that its end can still be written."""
+"""Longest wait for an answer once a run's time is over, so that its end can still be written."""
 
 _LOOK_EVERY_S = 0.2
 _FRESH_S = 1.0
-"""A connection given back more recently is only asked whether it lives when its socket has news."""
+"""A connection returned more recently than this is only checked if its socket has data to read."""
 
 _MAX_IDLE_S = 300.0
 
 
-def entra_password(client_id: str | None = None) -> Callable[[], str]:
-    """A source of database passwords: tokens of the app's identity.
+def entra_password(client_id: str | None) -> Callable[[], str]:
+    """A source of database passwords: Entra tokens of the app's identity.
 
-    azure-identity keeps each until it nears its end.
+    azure-identity caches each token until it is about to expire.
 
     Args:
         client_id: of the user-assigned identity; None: whatever identity the machine offers.
     """
-
-    @cache
-    def credential() -> Any:
-        from azure.identity import DefaultAzureCredential
-
-        if client_id is None:
-            return DefaultAzureCredential()
-        return DefaultAzureCredential(managed_identity_client_id=client_id)
+    credential = cache(lambda: identity_credential(client_id))
 
     def password() -> str:
         from azure.core.exceptions import AzureError
@@ -98,7 +95,7 @@ class Database:
             and its host is not this machine; None: libpq finds its own.
         max_size: most connections at a time. Two let a run write while its heartbeat beats; small
             servers have 35 in all.
-        silence_s: how long the server may keep us waiting for an answer, in seconds.
+        silence_s: longest wait for an answer of the server.
     """
 
     def __init__(
@@ -122,29 +119,29 @@ class Database:
         )
 
     @contextmanager
-    def connection(self) -> Iterator[Connection[Any]]:
-        """A pooled connection in autocommit; what is left open in it is rolled back.
+    def connection(
+        self, remaining_s: Callable[[], float] | None = None
+    ) -> Iterator[Connection[Any]]:
+        """A pooled connection in autocommit; a transaction left open in it is rolled back.
+
+        Args:
+            remaining_s: the seconds that the caller has left, asked before each wait for an
+                answer; an answer may take a few seconds more. None: the usual limit alone.
 
         Raises:
             psycopg.Error: for `faults.translated`, which every caller stands in.
         """
         pool = self._opened()
         connection = self._wait_for(pool)
+        limit = _limit(connection)
+        limit.remaining_s = remaining_s
         try:
             yield connection
         finally:
-            _limit(connection).silence_s = self._silence_s
+            limit.silence_s, limit.remaining_s = self._silence_s, None
             _roll_back_what_is_open(connection)
             self._resting[connection] = time.monotonic()
             pool.putconn(connection)
-
-    def within(self, remaining_s: Callable[[], float]) -> Database:
-        """The same connections, for callers whose time is limited.
-
-        Args:
-            remaining_s: asked whenever an answer is waited for; a few seconds more are granted.
-        """
-        return _Within(self, remaining_s)
 
     def connect(self, **options: Any) -> Connection[Any]:
         """One connection of its own, for a command; the caller closes it.
@@ -195,7 +192,7 @@ class Database:
             if self._pool is None:
                 from psycopg_pool import ConnectionPool
 
-                # What the pool would log of failed attempts, with addresses, our errors tell.
+                # Our errors report failed attempts; the pool would log them with addresses.
                 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
                 self._pool = ConnectionPool(
                     kwargs=self._arguments_or_note,
@@ -210,13 +207,13 @@ class Database:
                     open=True,
                     name="partner-center-sync",
                 )
-                # Whoever forgets to close it would wait for the pool's threads when Python ends.
+                # Without this, a program that never closes it would wait for the pool's threads.
                 self._closing = weakref.finalize(self, self._pool.close)
             return self._pool
 
     def _wait_for(self, pool: ConnectionPool[Any]) -> Connection[Any]:
-        # The pool connects in a thread of its own and only tells that it took too long; looking
-        # often for the reason makes a refused connection known at once.
+        # The pool connects in its own thread and only reports a timeout. Short timeouts let a
+        # refused connection be raised at once, with its reason.
         from psycopg_pool import PoolTimeout
 
         began = time.monotonic()
@@ -233,9 +230,10 @@ class Database:
                 return connection
 
     def _check(self, connection: Connection[Any]) -> None:
-        """Spare a run that saves page after page a round trip for each transaction.
+        """See that a connection from the pool still works.
 
-        A server that has ended a connection has said so on it.
+        A run saves page after page: a round trip for each transaction is spared if the connection
+        was in use a moment ago. A server that has ended a connection has sent word on it.
         """
         from psycopg_pool import ConnectionPool
 
@@ -257,35 +255,8 @@ class Database:
             raise
 
 
-class _Within(Database):
-    """See `Database.within`."""
-
-    def __init__(self, database: Database, remaining_s: Callable[[], float]) -> None:
-        self._database = database
-        self._remaining_s = remaining_s
-
-    @contextmanager
-    def connection(self) -> Iterator[Connection[Any]]:
-        with self._database.connection() as connection:
-            limit = _limit(connection)
-            limit.remaining_s = self._remaining_s
-            try:
-                yield connection
-            finally:
-                limit.remaining_s = None
-
-    def within(self, remaining_s: Callable[[], float]) -> Database:
-        return self._database.within(remaining_s)
-
-    def connect(self, **options: Any) -> Connection[Any]:
-        return self._database.connect(**options)
-
-    def close(self) -> None:
-        self._database.close()
-
-
 class _Limited(Protocol):
-    """What a pooled connection knows of the time that it may take."""
+    """The time limits of a pooled connection."""
 
     silence_s: float
     remaining_s: Callable[[], float] | None
@@ -297,13 +268,13 @@ def _limit(connection: Connection[Any]) -> _Limited:
 
 
 def be_patient(connection: Connection[Any]) -> None:
-    """Let the answers on a connection take longer, until it is given back."""
+    """Wait up to `PATIENCE_S` for answers on a connection, until it is returned."""
     limit = _limit(connection)
     limit.silence_s = max(limit.silence_s, PATIENCE_S)
 
 
 def _has_news(connection: Connection[Any]) -> bool:
-    """Whether something has arrived that nobody has read: the end of the connection, as a rule."""
+    """Whether there is unread data: as a rule, the server has ended the connection."""
     if connection.closed:
         return True
     with selectors.DefaultSelector() as selector:
@@ -316,7 +287,7 @@ def _roll_back_what_is_open(connection: Connection[Any]) -> None:
     from psycopg.pq import TransactionStatus
 
     if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-        # A connection that has died rolls back by itself, and the pool finds out.
+        # A dead connection is rolled back by the server and noticed by the pool.
         with suppress(Error):
             connection.rollback()
 
@@ -332,8 +303,8 @@ def _needs_password(given: dict[str, Any]) -> bool:
 
 
 def _needs_authorities(given: dict[str, Any]) -> bool:
-    # The libpq of psycopg's wheels knows no certificate authorities of its own: it looks for them
-    # where it was built.
+    # The libpq in psycopg's wheels finds no certificate authorities: it looks in the folders of
+    # the machine that built it.
     return (
         str(given.get("sslmode")) in ("verify-ca", "verify-full")
         and not given.get("sslrootcert")
@@ -346,9 +317,9 @@ def _noting(note: Callable[[Exception], None], silence: float) -> type[Connectio
     from psycopg.pq import TransactionStatus
 
     class NotingConnection(Connection[Any]):
-        """A connection whose failed attempts are remembered, and that waits for no silent server.
+        """A connection that notes failed attempts and limits its wait for an answer.
 
-        psycopg itself waits without end for an answer.
+        psycopg itself would wait for ever.
         """
 
         silence_s = silence
@@ -363,7 +334,7 @@ def _noting(note: Callable[[Exception], None], silence: float) -> type[Connectio
                 return super().wait(gen, interval, timeout)
             except OperationalError:
                 if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                    # Somewhere in the middle of an answer: nothing else can be asked on it.
+                    # Part of the answer is unread, so nothing else can be sent on it.
                     self.pgconn.finish()
                 raise
 

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 def apply_roles(
     connection: Connection[Any], *, app_role: str | None = None, create: bool = True
 ) -> None:
-    """Make the roles, give them the tables and grant what each may; the same again changes nothing.
+    """Create the roles, make the owner role own the tables, and grant each role its rights.
 
-    Run it before the first migration (then the tables belong to `partner_center_owner` from the
-    start) or after it, and again after each later one; `migrate.upgrade` does the latter.
+    Calling it again changes nothing. Call it before the first migration (then the new tables belong
+    to `partner_center_owner`) or after it. `migrate.upgrade` calls it after each migration.
 
     Args:
         connection: in autocommit; to create roles its user needs CREATEROLE.
         app_role: the role that the app logs in with; it must exist. None: its grants stay.
-        create: make the roles that are missing; otherwise what needs them is left out.
+        create: create missing roles; otherwise the grants for them are left out.
 
     Raises:
-        psycopg.Error: the user may not do this.
+        psycopg.Error: the user lacks the rights for this.
     """
     statements = load_statements("roles")
     with connection.transaction():
@@ -34,6 +34,6 @@ def apply_roles(
         connection.execute(statements["grant_reader"])
         if app_role is not None:
             connection.execute(
-                b"SELECT set_config('partner_center.app_role', %(role)s, true)", {"role": app_role}
+                "SELECT set_config('partner_center.app_role', %(role)s, true)", {"role": app_role}
             )
             connection.execute(statements["grant_app"])

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pc_core.referral.tombstones import ErasureCount
     from pc_core.store.pool import Database
     from pc_core.store.postgres import PostgresStore
-    from pc_core.store.reading.reader import Reader
+    from pc_core.store.reading.reader import PostgresReader
     from pc_core.sync.plan import Rules
     from pc_core.sync.report import Report
     from pc_core.sync.takeover import Difference, Takeover
@@ -223,11 +223,11 @@ class App:
         return PostgresStore(self.database)
 
     @_part
-    def reader(self) -> Reader:
+    def reader(self) -> PostgresReader:
         """The database, as the page sees it."""
-        from pc_core.store.reading.reader import Reader
+        from pc_core.store.reading.reader import PostgresReader
 
-        return Reader(self.database)
+        return PostgresReader(self.database)
 
     @_part
     def token_cache(self) -> TokenCacheBlob:

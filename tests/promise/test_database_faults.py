@@ -17,7 +17,7 @@ import pytest
 from pc_core.errors import FixSetting, TryLater
 from pc_core.store import migrate
 from pc_core.store.pool import Database
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.sync.report import FailureKind, Report
 from tests.promise.scale import LONG
 from tests.promise.trials import Kept, Trial, assert_healthy
@@ -205,7 +205,7 @@ def test_a_database_that_becomes_read_only_in_the_middle(trial: Trial, after: in
     kept.assert_kept_by(trial)
     state, code, _ = outcome(trial, trial.run)
     assert (state, code) in {("refused", "database_read_only"), ("already_running", "")}
-    assert Reader(trial.database).facts().referrals == len(kept.updated), "reading goes on"
+    assert PostgresReader(trial.database).facts().referrals == len(kept.updated), "reading goes on"
     set_read_only("off")
     expire_lease(trial)
     trial.recover()
@@ -313,7 +313,7 @@ def test_a_schema_that_is_newer_than_the_code_still_works_and_is_told(trial: Tri
     trial.recover()
 
     assert_healthy(trial)
-    schema = Reader(trial.database).schema()
+    schema = PostgresReader(trial.database).schema()
     assert (schema.current, schema.is_current) == ("9999", True), "new enough for this code"
     assert migrate.upgrade(trial.database_url) == []
     assert migrate.status(trial.database_url).current == "9999"

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from dev.simulator.world import World
 from pc_core.errors import TryLater
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.sync.erase import erase_customer
 from pc_core.sync.report import Mode
 from pc_core.web.routes.referrals import CSV_COLUMNS
@@ -72,7 +72,7 @@ def traces(trial: Trial, *needles: str) -> set[str]:
 
 
 def export(trial: Trial) -> str:
-    rows = Reader(trial.database).list_referrals(limit=200).rows
+    rows = PostgresReader(trial.database).list_referrals(limit=200).rows
     cells = ([getattr(row, name) for name in CSV_COLUMNS] for row in rows)
     return table(CSV_COLUMNS, cells, with_head=True).decode()
 
@@ -92,7 +92,7 @@ def assert_away(trial: Trial, *needles: str) -> None:
     assert traces(trial, *needles) == set()
     assert not [needle for needle in needles if needle in export(trial)]
     for needle in needles:
-        assert Reader(trial.database).get_referral(needle) is None
+        assert PostgresReader(trial.database).get_referral(needle) is None
 
 
 @pytest.mark.parametrize("by", ["domain", "id"])

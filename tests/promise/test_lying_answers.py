@@ -15,7 +15,7 @@ from pc_core.health.alarms import Expected
 from pc_core.health.status import describe
 from pc_core.referral.ticks import to_ticks
 from pc_core.store.postgres import PostgresStore
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.sync.plan import StoredRow
 from pc_core.sync.report import FailureKind, Mode, Report
 from pc_core.web import respond
@@ -50,7 +50,7 @@ def trial(make_trial: Make) -> Trial:
 
 def alarms(trial: Trial) -> set[str]:
     """What the status says, read by an app that has just started."""
-    facts = Reader(trial.database).facts()
+    facts = PostgresReader(trial.database).facts()
     return {alarm["code"] for alarm in describe(facts, EXPECTED, trial.now())["alarms"]}
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pc_core.reading import Sort
 from pc_core.referral.referral import MAX_DEPTH, MAX_ITEM_BYTES
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from tests.promise.scale import LONG
 from tests.promise.trials import Trial, assert_counts_agree, assert_no_run_is_open
 from tests.sync.harness import admits
@@ -146,7 +146,7 @@ def put_raw(trial: Trial, wire: Wire, raw: bytes) -> None:
 
 
 def query_count(trial: Trial) -> int:
-    return Reader(trial.database).facts().quarantine
+    return PostgresReader(trial.database).facts().quarantine
 
 
 @settings(
@@ -264,7 +264,7 @@ def test_no_poisonous_row_stops_a_run_or_what_reads_the_table(trial: Trial) -> N
     quarantined = trial.query("SELECT count(*) AS n FROM partner_center_quarantine")
     assert quarantined == [{"n": len(POISON)}], "read three times, written once"
 
-    reader = Reader(trial.database)
+    reader = PostgresReader(trial.database)
     for key in ("updated", "created", "expires", "company", "deal_value", "synced"):
         for order in ("asc", "desc"):
             page = reader.list_referrals(sort=Sort(key=key, order=order), limit=200)

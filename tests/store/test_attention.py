@@ -6,10 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.reading import ATTENTION, ReferralFilter
+from pc_core.reading import ATTENTION, ATTENTION_COUNTED_UP_TO, ReferralFilter
 from pc_core.store.pool import Database
-from pc_core.store.reading.listing import ATTENTION_COUNTED_UP_TO
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from tests.store.samples import referral_id
 
 type Connection = psycopg.Connection[Any]
@@ -19,8 +18,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def reader(database: Database) -> Reader:
-    return Reader(database)
+def reader(database: Database) -> PostgresReader:
+    return PostgresReader(database)
 
 
 def insert(sql: Connection, number: int, **changes: Any) -> str:
@@ -52,18 +51,18 @@ def insert(sql: Connection, number: int, **changes: Any) -> str:
     return referral_id(number)
 
 
-def found(reader: Reader, kind: Any, since: datetime | None = None) -> set[str]:
+def found(reader: PostgresReader, kind: Any, since: datetime | None = None) -> set[str]:
     page = reader.list_referrals(ReferralFilter(attention=kind, seen_since=since))
     assert page.total == len(page.rows)
     return {row.referral_id for row in page.rows}
 
 
-def test_a_referral_in_order_needs_nobody(reader: Reader, sql: Connection) -> None:
+def test_a_referral_in_order_needs_nobody(reader: PostgresReader, sql: Connection) -> None:
     insert(sql, 1)
     assert {kind: found(reader, kind) for kind in ATTENTION} == {kind: set() for kind in ATTENTION}
 
 
-def test_each_kind_finds_its_own(reader: Reader, sql: Connection) -> None:
+def test_each_kind_finds_its_own(reader: PostgresReader, sql: Connection) -> None:
     now = datetime.now(UTC)
     gone = {"missing_since": now}
     soon = insert(sql, 1, status="New", expires_at=now + 2 * DAY)
@@ -101,7 +100,7 @@ def test_each_kind_finds_its_own(reader: Reader, sql: Connection) -> None:
     assert found(reader, "new", since=now - HOUR / 2) == set()
 
 
-def test_kinds_are_read_from_their_indexes(reader: Reader, sql: Connection) -> None:
+def test_kinds_are_read_from_their_indexes(reader: PostgresReader, sql: Connection) -> None:
     sql.execute("SET enable_seqscan = off")
     where = {
         "no_domain": "domain IS NULL AND status IN ('New', 'Active') AND missing_since IS NULL",
@@ -116,7 +115,7 @@ def test_kinds_are_read_from_their_indexes(reader: Reader, sql: Connection) -> N
 
 
 def test_weeks_and_countries_are_counted_and_kept_until_a_run_writes(
-    reader: Reader, sql: Connection
+    reader: PostgresReader, sql: Connection
 ) -> None:
     now = datetime(2026, 3, 4, 12, tzinfo=UTC)
     insert(sql, 1, pc_created_at=datetime(2026, 3, 1, 23, 59, tzinfo=UTC))
@@ -137,7 +136,7 @@ def test_weeks_and_countries_are_counted_and_kept_until_a_run_writes(
     assert reader.statistics(now).weeks[-1].by_type == {"co-sell": 2, "": 1}
 
 
-def test_a_company_is_what_its_referrals_say(reader: Reader, sql: Connection) -> None:
+def test_a_company_is_what_its_referrals_say(reader: PostgresReader, sql: Connection) -> None:
     insert(sql, 1)
     insert(sql, 2, status="Closed", referral_type="marketplace")
     company = reader.get_company("fabrikam.com.tr")
@@ -152,5 +151,5 @@ def test_what_needs_a_person_is_counted_less_far(database: Database, sql: Connec
         " SELECT n::text, 'New', '', '{}' FROM generate_series(1, %s) AS n",
         (ATTENTION_COUNTED_UP_TO + 1,),
     )
-    page = Reader(database).list_referrals(ReferralFilter(attention="no_domain"), limit=5)
+    page = PostgresReader(database).list_referrals(ReferralFilter(attention="no_domain"), limit=5)
     assert (page.total, page.total_is_exact, len(page.rows)) == (ATTENTION_COUNTED_UP_TO, False, 5)

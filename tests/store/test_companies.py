@@ -11,20 +11,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pc_core.reading import COMPANY_SORT_KEYS, Company, CompanyFilter, CompanySort, ForeignCursor
+from pc_core.reading import (
+    COMPANY_SORT_KEYS,
+    COUNTED_UP_TO,
+    Company,
+    CompanyFilter,
+    CompanySort,
+    ForeignCursor,
+)
 from pc_core.referral.words import fold
 from pc_core.store.pool import Database
 from pc_core.store.reading import companies
-from pc_core.store.reading.listing import COUNTED_UP_TO
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from tests.store.samples import NOW, referral_id
 
 type Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def reader(database: Database) -> Reader:
-    return Reader(database)
+def reader(database: Database) -> PostgresReader:
+    return PostgresReader(database)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +113,7 @@ def expected(samples: list[Sample], found: CompanyFilter) -> dict[str, tuple[str
 
 
 def read_pages(
-    reader: Reader, found: CompanyFilter, sort: CompanySort, limit: int, *, few: bool
+    reader: PostgresReader, found: CompanyFilter, sort: CompanySort, limit: int, *, few: bool
 ) -> Iterator[list[Company]]:
     cursor = None
     if few:
@@ -128,7 +134,7 @@ def read_pages(
             yield [companies._company(row[3:]) for row in rows]
             if len(rows) < limit:
                 return
-            place = companies._Place(key=rows[-1][1], referral_id=rows[-1][2], total=None)
+            place = companies.CompanyPlace(key=rows[-1][1], referral_id=rows[-1][2], total=None)
             values |= {"after": place.key, "after_id": place.referral_id}
 
 
@@ -147,7 +153,7 @@ def read_pages(
     ),
 )
 def test_pages_add_up_to_one_sorted_list(
-    reader: Reader,
+    reader: PostgresReader,
     sql: Connection,
     samples: list[Sample],
     limit: int,
@@ -177,7 +183,7 @@ def test_pages_add_up_to_one_sorted_list(
     assert reader.list_companies(found, limit=1).total == len(wanted)
 
 
-def test_a_company_tells_its_counts_and_open_value(reader: Reader, sql: Connection) -> None:
+def test_a_company_tells_its_counts_and_open_value(reader: PostgresReader, sql: Connection) -> None:
     insert(
         sql,
         [
@@ -193,7 +199,7 @@ def test_a_company_tells_its_counts_and_open_value(reader: Reader, sql: Connecti
     assert company == reader.get_company("acme.example")
 
 
-def test_a_cursor_belongs_to_its_filter_and_sort(reader: Reader, sql: Connection) -> None:
+def test_a_cursor_belongs_to_its_filter_and_sort(reader: PostgresReader, sql: Connection) -> None:
     insert(sql, [Sample(), Sample(domain="zeta.example")])
     cursor = reader.list_companies(limit=1).next_cursor
     assert cursor is not None
@@ -206,7 +212,7 @@ def test_a_cursor_belongs_to_its_filter_and_sort(reader: Reader, sql: Connection
         reader.list_referrals(cursor=cursor)
 
 
-def test_many_referrals_are_not_counted_by_company(reader: Reader, sql: Connection) -> None:
+def test_many_referrals_are_not_counted_by_company(reader: PostgresReader, sql: Connection) -> None:
     rows = COUNTED_UP_TO + 2
     sql.execute(
         "INSERT INTO partner_center_referrals (referral_id, domain, status, content_hash,"
@@ -226,7 +232,7 @@ def test_many_referrals_are_not_counted_by_company(reader: Reader, sql: Connecti
 
 
 def test_many_hits_of_a_search_are_found_at_the_far_end_of_the_sort_too(
-    reader: Reader, sql: Connection
+    reader: PostgresReader, sql: Connection
 ) -> None:
     """The hits are the older half, two to a company."""
     rows = 2 * (COUNTED_UP_TO + 2)

@@ -12,7 +12,7 @@ from pc_core.store import migrate
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from tests.store.samples import report, take
 
 type Connection = psycopg.Connection[Any]
@@ -177,12 +177,12 @@ def test_the_password_is_asked_for_each_connection_where_the_url_has_none(
         **(given | {"host": "database.example", "hostaddr": "127.0.0.1"})
     )
     database = Database(remote, password=tell)
-    Reader(database).schema()
-    Reader(database).schema()
+    PostgresReader(database).schema()
+    PostgresReader(database).schema()
     database.close()
-    Reader(database).schema()
+    PostgresReader(database).schema()
     database.close()
-    Reader(with_url := Database(database_url, password=tell)).schema()
+    PostgresReader(with_url := Database(database_url, password=tell)).schema()
     with_url.close()
 
     assert len(asked) == 2

@@ -14,7 +14,7 @@ from pc_core.store.batch import Batch
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.store.writing import state as states
 from pc_core.sync.ports import Held
 from pc_core.sync.report import Counts, Failure, FailureKind, RunState
@@ -76,7 +76,7 @@ def test_the_end_of_a_run_is_stored_whole(store: PostgresStore, database: Databa
 
     store.finish_run(lease, ended)
 
-    assert Reader(database).get_run("first") == ended
+    assert PostgresReader(database).get_run("first") == ended
 
 
 def test_an_expired_lease_passes_on_and_its_run_was_interrupted(
@@ -84,14 +84,14 @@ def test_an_expired_lease_passes_on_and_its_run_was_interrupted(
 ) -> None:
     lost = take(store, "first")
     expire(sql)
-    seen = Reader(database).get_run("first")
+    seen = PostgresReader(database).get_run("first")
     assert seen is not None
     assert seen.state is RunState.INTERRUPTED
     assert seen.failure is not None
 
     take(store, "second")
 
-    run = Reader(database).get_run("first")
+    run = PostgresReader(database).get_run("first")
     assert run is not None
     assert run.state is RunState.INTERRUPTED
     assert run.finished_at is not None
@@ -109,7 +109,7 @@ def test_a_run_that_nobody_holds_a_lease_for_is_mended(
 
     take(store, "second")
 
-    run = Reader(database).get_run("first")
+    run = PostgresReader(database).get_run("first")
     assert run is not None
     assert run.state is RunState.INTERRUPTED
 
@@ -210,8 +210,8 @@ def test_a_run_frozen_inside_a_transaction_does_not_hold_the_row_for_ever(
             batch = Batch(connection)
             batch.begin()
             # The limit of production is 30 s; the mechanism is the same.
-            batch.add(b"SET LOCAL idle_in_transaction_session_timeout = '200ms'")
-            states.add_save(batch, saver.lease, SyncState(watermark_ticks=1))
+            batch.add("SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+            states.add_state(batch, saver.lease, SyncState(watermark_ticks=1))
             batch.send()
             store.keep_lease(saver.lease)
             batch.commit()
@@ -254,7 +254,7 @@ def test_a_state_table_that_somebody_emptied_is_named(
 def test_progress_shows_while_the_run_is_on(saver: Saver, database: Database) -> None:
     saver.save(referral_json(1), referral_json(2))
 
-    run = Reader(database).get_run("run-1")
+    run = PostgresReader(database).get_run("run-1")
 
     assert run is not None
     assert run.state is RunState.RUNNING

@@ -8,7 +8,7 @@ from pc_core.reading import ReferralFilter
 from pc_core.store import migrate
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.sync.ports import Held
 from pc_core.sync.report import RunState
 from pc_core.sync.state import SyncState
@@ -36,8 +36,8 @@ def test_a_run_and_its_readers_work_through_a_pooler(pooled_database_url: str) -
     store.purge(saver.lease, older_than_days=400)
     store.erase(saver.lease, referral_ids=[referral_id(3)], dry_run=False)
     store.finish_run(saver.lease, report().ended(RunState.COMPLETED, at=NOW))
-    page = Reader(second).list_referrals(ReferralFilter(status=("closed",)), limit=1)
-    facts = Reader(second).facts()
+    page = PostgresReader(second).list_referrals(ReferralFilter(status=("closed",)), limit=1)
+    facts = PostgresReader(second).facts()
     with pytest.raises(LeaseLost):
         store.keep_lease(saver.lease)
     first.close()

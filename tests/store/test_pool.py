@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 
 from pc_core.store.pool import Database
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 
 type Connection = psycopg.Connection[Any]
 
 
 def test_one_connection_serves_call_after_call(database: Database, sql: Connection) -> None:
-    reader = Reader(database)
+    reader = PostgresReader(database)
     for _ in range(5):
         reader.schema()
 
@@ -36,7 +36,7 @@ def test_what_a_caller_leaves_open_is_rolled_back(database: Database, sql: Conne
 
 
 def test_a_closed_database_opens_again(database: Database) -> None:
-    reader = Reader(database)
+    reader = PostgresReader(database)
     reader.schema()
 
     database.close()
@@ -48,8 +48,8 @@ def test_a_closed_database_opens_again(database: Database) -> None:
 def test_a_program_that_forgets_to_close_ends_at_once(database_url: str) -> None:
     program = (
         "import sys\n"
-        "from pc_core.store.reading.reader import Database, Reader\n"
-        "reader = Reader(Database(sys.argv[1]))\n"
+        "from pc_core.store.reading.reader import Database, PostgresReader\n"
+        "reader = PostgresReader(Database(sys.argv[1]))\n"
         "print(reader.schema().is_current)\n"
     )
     began = time.monotonic()
@@ -66,7 +66,7 @@ def test_a_program_that_forgets_to_close_ends_at_once(database_url: str) -> None
 def test_a_connection_that_the_server_ended_a_moment_ago_is_replaced(
     database: Database, sql: Connection
 ) -> None:
-    reader = Reader(database)
+    reader = PostgresReader(database)
     for _ in range(3):
         reader.schema()
         sql.execute(

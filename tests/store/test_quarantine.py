@@ -6,7 +6,7 @@ import psycopg
 
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
-from pc_core.store.reading.reader import Reader
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.sync.plan import PagePlan
 from tests.store.samples import NOW, Saver, referral_id, referral_json, report
 
@@ -121,7 +121,7 @@ def test_the_list_shows_entries_newest_first_in_pages(
 ) -> None:
     saver.save(*(referral_json(number, **BAD_DATE) for number in range(5)))
     saver.save(referral_json(0))
-    reader = Reader(database)
+    reader = PostgresReader(database)
 
     first = reader.list_quarantine(limit=3)
     rest = reader.list_quarantine(limit=3, cursor=first.next_cursor)

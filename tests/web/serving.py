@@ -14,11 +14,11 @@ from pc_core.health.readiness import Ready
 from pc_core.health.status import describe
 from pc_core.identity.sign_in import PendingSignIn, SignInProgress
 from pc_core.reading import (
-    Change,
     Company,
     CompanyFilter,
     CompanyPage,
     CompanySort,
+    FieldChange,
     ForeignCursor,
     QuarantineItem,
     QuarantinePage,
@@ -125,7 +125,7 @@ class MemoryReader:
         )
 
     def get_referral(self, referral_id: str) -> ReferralDetail | None:
-        change = Change(
+        change = FieldChange(
             change_id=1, task_id=TASK_ID, changed_at=NOW, field="status", before="New", after=None
         )
         for row in self.rows:

@@ -1,64 +1,67 @@
-"""Companies by filter and sort, page by page, as quick at a million referrals as at ten.
+"""Companies by filter and sort, page by page, with a cost that does not grow with the table.
 
-A company is a domain; it stands in the list where its newest referral stands. As in `listing`, few
-hits are collected and sorted, many are met soon enough by walking the sort's index; then the fifty
-of a page alone are looked up in partner_center_companies.
+A company is a domain; its place in the sort is that of its newest referral. As in `listing`, few
+matches are collected and sorted, and many are found by reading the sort's index. Only the companies
+of the page are then looked up in the view partner_center_companies.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import msgspec
 
-from pc_core.reading import Company, CompanyFilter, CompanyPage, CompanySort, CompanySortKey
+from pc_core.reading import (
+    COUNTED_UP_TO,
+    Company,
+    CompanyFilter,
+    CompanyPage,
+    CompanySort,
+    CompanySortKey,
+)
 from pc_core.referral.words import fold, split_words
-from pc_core.store.batch import reading
+from pc_core.store.batch import read_only
 from pc_core.store.pool import Database
 from pc_core.store.reading.cursors import read_cursor, write_cursor
-from pc_core.store.reading.listing import COUNTED_UP_TO, OPEN, search_values
+from pc_core.store.reading.keyset import Keyset, Place, place_values
+from pc_core.store.reading.listing import OPEN, search_values
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-
-_SORT_COLUMNS: Final[dict[CompanySortKey, tuple[bytes, bytes]]] = {
-    "updated": (b"pc_updated_at", b"timestamptz"),
-    "company": (b"company_sort", b"text"),
+_SORT_COLUMNS: Final[dict[CompanySortKey, tuple[LiteralString, LiteralString]]] = {
+    "updated": ("pc_updated_at", "timestamptz"),
+    "company": ("company_sort", "text"),
 }
 
-# The view partner_center_companies takes the same one for its newest.
-_NEWEST: Final = b" ORDER BY f.pc_updated_at DESC NULLS LAST, f.referral_id LIMIT 1"
+# The view partner_center_companies chooses the newest referral in the same way.
+_NEWEST: Final = "ORDER BY f.pc_updated_at DESC NULLS LAST, f.referral_id LIMIT 1"
 _IS_NEWEST: Final = (
-    b"n.domain IS NOT NULL AND n.referral_id = (SELECT f.referral_id FROM"
-    b" partner_center_referrals f WHERE f.domain = n.domain" + _NEWEST + b")"
+    "n.domain IS NOT NULL AND n.referral_id = (SELECT f.referral_id"
+    f" FROM partner_center_referrals f WHERE f.domain = n.domain {_NEWEST})"
 )
-_REFERRALS: Final = b"partner_center_referrals n"
-_MATCHES: Final = b"n.search_words @@ %(q)s::tsquery"
+_MATCHES: Final = "n.search_words @@ %(q)s::tsquery"
+
+COMPANY_COLUMNS: Final = tuple(field.name for field in fields(Company))
+_COMPANY: Final = ", ".join(f"c.{name}" for name in COMPANY_COLUMNS)
 
 
-COMPANY_COLUMNS: Final = tuple(Company.__dataclass_fields__)
-_COMPANY: Final = b", ".join(b"c." + name.encode() for name in COMPANY_COLUMNS)
+class CompanyPlace(Place, kw_only=True, array_like=True):
+    """The end of a page of companies: its last company's newest referral, and the total."""
 
-
-class _Place(msgspec.Struct, kw_only=True, array_like=True):
-    """Where a listing goes on: the last company's key and newest referral, and the total."""
-
-    key: str | None
-    referral_id: str
     total: int | None
 
 
-# As in referral.py: completed here, where there is only one thread.
-msgspec.json.Decoder(_Place)
+# msgspec prepares a type when it is first decoded, which is not safe in two threads at once.
+msgspec.json.Decoder(CompanyPlace)
 
 
 def get_company(database: Database, domain: str) -> Company | None:
-    """What is known of a domain, lower-case ASCII; None without referrals."""
-    with reading(database) as connection:
+    """The company of a domain, lower-case ASCII; None without referrals."""
+    with read_only(database.connection) as connection:
         row = connection.execute(
-            b"SELECT " + _COMPANY + b" FROM partner_center_companies c WHERE c.domain = %(domain)s",
+            f"SELECT {_COMPANY} FROM partner_center_companies c WHERE c.domain = %(domain)s",
             {"domain": domain},
         ).fetchone()
     return _company(row) if row else None
@@ -73,16 +76,14 @@ def list_companies(
         ForeignCursor: the cursor was not written for this filter and sort.
     """
     listing = ["companies", asdict(found), asdict(sort)]
-    place = read_cursor(listing, cursor, _Place) if cursor else None
-    values: dict[str, Any] = {"limit": limit + 1, "most": COUNTED_UP_TO + 1}
+    place = read_cursor(listing, cursor, CompanyPlace) if cursor else None
+    values: dict[str, Any] = {"limit": limit + 1, "most": COUNTED_UP_TO + 1} | place_values(place)
     if found.q is not None:
         searched = split_words(fold(found.q))
         if not searched:
             return CompanyPage(companies=[], next_cursor=None, total=0)
         values["q"] = search_values(searched)["q"]
-    if place is not None:
-        values |= {"after": place.key, "after_id": place.referral_id}
-    with reading(database) as connection:
+    with read_only(database.connection) as connection:
         few = place.total is not None if place else _are_few(connection, found, values)
         rows = None
         if few:
@@ -95,7 +96,7 @@ def list_companies(
     next_cursor = None
     if len(rows) > limit:
         rows = rows[:limit]
-        last = _Place(key=rows[-1][1], referral_id=rows[-1][2], total=total)
+        last = CompanyPlace(key=rows[-1][1], referral_id=rows[-1][2], total=total)
         next_cursor = write_cursor(listing, last)
     return CompanyPage(
         companies=[_company(row[3:]) for row in rows], next_cursor=next_cursor, total=total
@@ -107,35 +108,33 @@ def _company(row: tuple[Any, ...]) -> Company:
 
 
 def _are_few(connection: Connection[Any], found: CompanyFilter, values: dict[str, Any]) -> bool:
-    """Whether the referrals that can bring a company in are quickly collected.
+    """Whether the referrals that decide which companies match can be collected quickly.
 
-    Of a search that is found out by collecting them.
+    For a search, only collecting them tells.
     """
     if found.q is not None:
         return True
-    matching = b"n.domain IS NOT NULL"
-    if found.has_open:
-        matching += b" AND " + OPEN.replace(b"r.", b"n.")
+    is_open = f" AND {OPEN.replace('r.', 'n.')}" if found.has_open else ""
     row = connection.execute(
-        b"SELECT count(*) FROM (SELECT FROM " + _REFERRALS + b" WHERE " + matching
-        + b" LIMIT %(most)s) counted",
+        "SELECT count(*) FROM (SELECT FROM partner_center_referrals n"
+        f" WHERE n.domain IS NOT NULL{is_open} LIMIT %(most)s) counted",
         values,
-    ).fetchone()  # fmt: skip
+    ).fetchone()
     return row is not None and row[0] <= COUNTED_UP_TO
 
 
-def _company_conditions(found: CompanyFilter) -> bytes:
-    conditions = b""
+def _company_conditions(found: CompanyFilter) -> LiteralString:
+    conditions: LiteralString = ""
     if found.several:
         conditions += (
-            b" AND EXISTS (SELECT FROM partner_center_referrals o WHERE o.domain = n.domain"
-            b" OFFSET 1)"
+            " AND EXISTS (SELECT FROM partner_center_referrals o"
+            " WHERE o.domain = n.domain OFFSET 1)"
         )
     if found.has_open:
         conditions += (
-            b" AND EXISTS (SELECT FROM partner_center_referrals r WHERE r.domain = n.domain AND "
-            + OPEN + b")"
-        )  # fmt: skip
+            " AND EXISTS (SELECT FROM partner_center_referrals r WHERE r.domain = n.domain"
+            f" AND {OPEN})"
+        )
     return conditions
 
 
@@ -144,53 +143,49 @@ def _pick_few(
     found: CompanyFilter,
     values: dict[str, Any],
     sort: CompanySort,
-    place: _Place | None,
+    place: Place | None,
     up_to: int | None,
 ) -> list[tuple[Any, ...]] | None:
-    """A page of those that are collected; None: a search has `up_to` hits or more."""
+    """Collect all companies, then sort them; None: a search has `up_to` hits or more."""
     column, kind = _SORT_COLUMNS[sort.key]
-    way, beyond = (b"ASC", b">") if sort.order == "asc" else (b"DESC", b"<")
-    order = b"n.sort_key " + way + b" NULLS LAST, n.referral_id " + way
-    after = b""
-    if place is not None and place.key is None:
-        after = b" WHERE n.sort_key IS NULL AND n.referral_id " + beyond + b" %(after_id)s"
-    elif place is not None:
-        after = (
-            b" WHERE (n.sort_key, n.referral_id) " + beyond
-            + b" (%(after)s::" + kind + b", %(after_id)s) OR n.sort_key IS NULL"
-        )  # fmt: skip
+    keyset = Keyset(table="n", column="sort_key", kind=kind, order=sort.order)
+    after = f" WHERE {keyset.after(place)}" if place is not None else ""
+    hits: LiteralString
+    newest: LiteralString
     if found.q is not None:
         hits = (
-            b"SELECT n.domain, n.referral_id, n." + column + b" AS sort_key FROM " + _REFERRALS
-            + b" WHERE n.domain IS NOT NULL AND " + _MATCHES + b" LIMIT %(up_to)s"
-        )  # fmt: skip
-        newest = b"SELECT n.* FROM hits n WHERE " + _IS_NEWEST
+            f"SELECT n.domain, n.referral_id, n.{column} AS sort_key"
+            " FROM partner_center_referrals n"
+            f" WHERE n.domain IS NOT NULL AND {_MATCHES} LIMIT %(up_to)s"
+        )
+        newest = f"SELECT n.* FROM hits n WHERE {_IS_NEWEST}"
         if up_to is not None:
-            newest += b" AND (SELECT count(*) FROM hits) < %(up_to)s"
+            newest += " AND (SELECT count(*) FROM hits) < %(up_to)s"
     else:
+        is_open = f" AND {OPEN}" if found.has_open else ""
         hits = (
-            b"SELECT DISTINCT r.domain FROM partner_center_referrals r WHERE r.domain IS NOT NULL"
-            + (b" AND " + OPEN if found.has_open else b"")
-        )  # fmt: skip
+            "SELECT DISTINCT r.domain FROM partner_center_referrals r"
+            f" WHERE r.domain IS NOT NULL{is_open}"
+        )
         newest = (
-            b"SELECT n.* FROM hits h CROSS JOIN LATERAL (SELECT f.domain, f.referral_id, f."
-            + column + b" AS sort_key FROM partner_center_referrals f WHERE f.domain = h.domain"
-            + _NEWEST + b") n WHERE true"
-        )  # fmt: skip
-        # The hits have open ones already.
+            "SELECT n.* FROM hits h CROSS JOIN LATERAL (SELECT f.domain, f.referral_id,"
+            f" f.{column} AS sort_key FROM partner_center_referrals f WHERE f.domain = h.domain"
+            f" {_NEWEST}) n WHERE true"
+        )
+        # The hits have open referrals already.
         found = replace(found, has_open=False)
-    statement = (
-        b"WITH hits AS MATERIALIZED (" + hits + b"), newest AS MATERIALIZED ("
-        + newest + _company_conditions(found)
-        + b"), page AS MATERIALIZED (SELECT n.* FROM newest n" + after
-        + b" ORDER BY " + order + b" LIMIT %(limit)s)"
-        b" SELECT counted.hits, counted.companies, n.sort_key::text, n.referral_id, " + _COMPANY
-        + b" FROM (SELECT (SELECT count(*) FROM hits) AS hits,"
-        b" (SELECT count(*) FROM newest) AS companies) counted"
-        b" LEFT JOIN (page n JOIN partner_center_companies c ON c.domain = n.domain) ON true"
-        b" ORDER BY " + order
-    )  # fmt: skip
-    rows = connection.execute(statement, values | {"up_to": up_to}).fetchall()
+    rows = connection.execute(
+        f"WITH hits AS MATERIALIZED ({hits}),"
+        f" newest AS MATERIALIZED ({newest}{_company_conditions(found)}),"
+        f" page AS MATERIALIZED (SELECT n.* FROM newest n{after}"
+        f" ORDER BY {keyset.order_by} LIMIT %(limit)s)"
+        f" SELECT counted.hits, counted.companies, n.sort_key::text, n.referral_id, {_COMPANY}"
+        " FROM (SELECT (SELECT count(*) FROM hits) AS hits,"
+        " (SELECT count(*) FROM newest) AS companies) counted"
+        " LEFT JOIN (page n JOIN partner_center_companies c ON c.domain = n.domain) ON true"
+        f" ORDER BY {keyset.order_by}",
+        values | {"up_to": up_to},
+    ).fetchall()
     if up_to is not None and rows[0][0] >= up_to:
         return None
     return [row[1:] for row in rows if row[3] is not None]
@@ -201,51 +196,46 @@ def _pick_many(
     found: CompanyFilter,
     values: dict[str, Any],
     sort: CompanySort,
-    place: _Place | None,
+    place: Place | None,
 ) -> list[tuple[Any, ...]]:
+    """Read the sort's index until the page is full."""
     column, kind = _SORT_COLUMNS[sort.key]
-    way, beyond = (b"ASC", b">") if sort.order == "asc" else (b"DESC", b"<")
-    conditions = _IS_NEWEST + _company_conditions(found)
+    keyset = Keyset(table="n", column=column, kind=kind, order=sort.order)
+    conditions = f"{_IS_NEWEST}{_company_conditions(found)}"
     rows: list[tuple[Any, ...]] = []
-    if place is None or place.key is not None:
-        with_key = b"n." + column + b" IS NOT NULL"
-        if place is not None:
-            with_key += (
-                b" AND (n." + column + b", n.referral_id) " + beyond
-                + b" (%(after)s::" + kind + b", %(after_id)s)"
-            )  # fmt: skip
-        order = b"n." + column + b" " + way + b", n.referral_id " + way
+    with_value = keyset.with_value(place)
+    if with_value is not None:
+        order_by = keyset.order_by_value
+        source: LiteralString
         if found.q is None:
-            source = _REFERRALS + b" WHERE " + with_key + b" AND " + conditions
+            source = f"partner_center_referrals n WHERE {with_value} AND {conditions}"
         else:
             source = (
-                b"(SELECT n.* FROM " + _REFERRALS + b" WHERE " + with_key + b" ORDER BY " + order
-                + b" LIMIT %(most)s) n WHERE " + _MATCHES + b" AND " + conditions
-            )  # fmt: skip
-        rows = _walk(connection, source, order, column, values)
+                f"(SELECT n.* FROM partner_center_referrals n WHERE {with_value}"
+                f" ORDER BY {order_by} LIMIT %(most)s) n WHERE {_MATCHES} AND {conditions}"
+            )
+        rows = _read_in_order(connection, source, order_by, column, values)
     if len(rows) < values["limit"] and found.q is not None:
-        # As in `listing`: the hits may stand at the sort's far end.
+        # As in `listing`: the hits may lie at the index's far end.
         return _pick_few(connection, found, values, sort, place, None) or []
     if len(rows) < values["limit"]:
-        source = _REFERRALS + b" WHERE n." + column + b" IS NULL AND " + conditions
-        if place is not None and place.key is None:
-            source += b" AND n.referral_id " + beyond + b" %(after_id)s"
+        source = f"partner_center_referrals n WHERE {keyset.without_value(place)} AND {conditions}"
         rest = values | {"limit": values["limit"] - len(rows)}
-        rows += _walk(connection, source, b"n.referral_id " + way, column, rest)
+        rows += _read_in_order(connection, source, keyset.order_by_id, column, rest)
     return rows
 
 
-def _walk(
+def _read_in_order(
     connection: Connection[Any],
-    source: bytes,
-    order: bytes,
-    column: bytes,
+    source: LiteralString,
+    order_by: LiteralString,
+    column: LiteralString,
     values: dict[str, Any],
 ) -> list[tuple[Any, ...]]:
-    statement = (
-        b"WITH page AS MATERIALIZED (SELECT n.domain, n.referral_id, n." + column
-        + b" FROM " + source + b" ORDER BY " + order + b" LIMIT %(limit)s)"
-        b" SELECT NULL, n." + column + b"::text, n.referral_id, " + _COMPANY
-        + b" FROM page n JOIN partner_center_companies c ON c.domain = n.domain ORDER BY " + order
-    )  # fmt: skip
-    return connection.execute(statement, values).fetchall()
+    return connection.execute(
+        f"WITH page AS MATERIALIZED (SELECT n.domain, n.referral_id, n.{column}"
+        f" FROM {source} ORDER BY {order_by} LIMIT %(limit)s)"
+        f" SELECT NULL, n.{column}::text, n.referral_id, {_COMPANY}"
+        f" FROM page n JOIN partner_center_companies c ON c.domain = n.domain ORDER BY {order_by}",
+        values,
+    ).fetchall()

@@ -1,4 +1,4 @@
-"""The place where a listing goes on, as an opaque text that fits one listing alone."""
+"""Cursors: the place after which a listing continues, as opaque text for that listing alone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def write_cursor(listing: object, place: Any) -> str:
     """A cursor.
 
     Args:
-        listing: what it is bound to: filter and sort, as JSON types.
-        place: where to go on, as JSON types.
+        listing: the filter and sort that the cursor is bound to, as JSON types.
+        place: the place to continue after, as JSON types.
     """
     body = msgspec.json.encode([_digest(listing), place])
     return base64.urlsafe_b64encode(body).rstrip(b"=").decode()

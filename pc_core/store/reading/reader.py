@@ -1,25 +1,26 @@
-"""`Reader`: what pages, reports and health read; it never needs the lease and never writes."""
+"""The port `reading.Reader` on PostgreSQL, and the facts that health judges."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString, override
 
 from pc_core.health.facts import Facts, Schema
 from pc_core.reading import (
     MAX_CHANGES,
-    Change,
     Company,
     CompanyFilter,
     CompanyPage,
     CompanySort,
+    FieldChange,
     QuarantineItem,
     QuarantinePage,
     QuarantineState,
+    Reader,
     ReferralDetail,
     ReferralFilter,
     ReferralPage,
@@ -30,7 +31,7 @@ from pc_core.reading import (
     Week,
 )
 from pc_core.store import migrate
-from pc_core.store.batch import reading
+from pc_core.store.batch import read_only
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 from pc_core.store.reading import companies, listing
@@ -44,36 +45,38 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _SQL = load_statements("reading")
+_CHANGE = tuple(field.name for field in fields(FieldChange))
 
 WEEKS = 13
-"""How many weeks the statistics go back: a quarter."""
+"""How many weeks the statistics cover: a quarter."""
 
 MAX_COUNTRIES = 60
-"""Countries that the statistics name, those with most referrals."""
+"""Most countries in the statistics: those with the most referrals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Counts:
+class _Totals:
     by_status: Mapping[str, int]
     by_type: Mapping[str, int]
     missing: int
     missing_open: int
 
 
-class Reader:
-    """The database, as people and other systems read it.
+class PostgresReader(Reader):
+    """The database, as people and other systems read it; it needs no lease and writes nothing.
 
-    Every call raises TryLater or FixSetting, as `ports.Store` does.
+    Every call raises TryLater or FixSetting.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._counting = threading.Lock()
-        self._counted: tuple[tuple[Any, ...], _Counts] | None = None
+        self._counted: tuple[tuple[Any, ...], _Totals] | None = None
         self._statistics: tuple[tuple[Any, ...], Statistics] | None = None
 
     # Referrals
 
+    @override
     def list_referrals(
         self,
         found: ReferralFilter | None = None,
@@ -82,19 +85,14 @@ class Reader:
         cursor: str | None = None,
         limit: int = 50,
     ) -> ReferralPage:
-        """One page of a listing; an export asks for large ones.
-
-        Raises:
-            ForeignCursor: a ValueError: the cursor belongs to another filter or sort.
-        """
         with translated("list referrals"):
             return listing.list_referrals(
                 self._database, found or ReferralFilter(), sort or Sort(), cursor, limit
             )
 
+    @override
     def get_referral(self, referral_id: str) -> ReferralDetail | None:
-        """One referral with its history; None if it is not stored."""
-        with translated("read a referral"), reading(self._database) as connection:
+        with translated("read a referral"), read_only(self._database.connection) as connection:
             cursor = connection.execute(_SQL["referral"], {"referral_id": referral_id})
             row = cursor.fetchone()
             if row is None:
@@ -108,25 +106,16 @@ class Reader:
             summary=ReferralSummary(**{name: found[name] for name in listing.SUMMARY_COLUMNS}),
             contacts=found["contacts"],
             team=found["team"],
-            changes=[
-                Change(
-                    change_id=change[0],
-                    task_id=change[1],
-                    changed_at=change[2],
-                    field=change[3],
-                    before=change[4],
-                    after=change[5],
-                )
-                for change in changes
-            ],
+            changes=[FieldChange(**dict(zip(_CHANGE, change, strict=True))) for change in changes],
             raw_data=found["raw_data"],
         )
 
+    @override
     def get_company(self, domain: str) -> Company | None:
-        """What is known of a customer's domain, lower-case ASCII; None without referrals."""
         with translated("read a company"):
             return companies.get_company(self._database, domain)
 
+    @override
     def list_companies(
         self,
         found: CompanyFilter | None = None,
@@ -135,21 +124,17 @@ class Reader:
         cursor: str | None = None,
         limit: int = 50,
     ) -> CompanyPage:
-        """One page of the companies.
-
-        Raises:
-            ForeignCursor: a ValueError: the cursor belongs to another filter or sort.
-        """
         with translated("list companies"):
             return companies.list_companies(
                 self._database, found or CompanyFilter(), sort or CompanySort(), cursor, limit
             )
 
+    @override
     def statistics(self, now: datetime) -> Statistics:
-        """Referrals by week and country, counted again when a run has written something."""
+        # Counted again only when a run has written something, or a new week has begun.
         monday = now.astimezone(UTC).date() - timedelta(days=now.astimezone(UTC).weekday())
         first = monday - timedelta(weeks=WEEKS - 1)
-        with translated("count referrals"), reading(self._database) as connection:
+        with translated("count referrals"), read_only(self._database.connection) as connection:
             version = (*(connection.execute(_SQL["version"]).fetchone() or ()), first)
             with self._counting:
                 if self._statistics is not None and self._statistics[0] == version:
@@ -177,22 +162,18 @@ class Reader:
 
     # Runs
 
+    @override
     def list_runs(self, *, cursor: str | None = None, limit: int = 20) -> RunPage:
-        """Runs, newest first; a running one shows its progress.
-
-        Raises:
-            ForeignCursor: a ValueError: the cursor is not one of this listing.
-        """
         values: dict[str, Any] = {"limit": limit + 1}
-        where = b""
+        where = ""
         if cursor:
             place = read_cursor("runs", cursor, tuple[datetime, str])
             values |= {"started_at": place[0], "task_id": place[1]}
-            where = b" WHERE (r.started_at, r.task_id) < (%(started_at)s, %(task_id)s)"
-        with translated("list runs"), reading(self._database) as connection:
+            where = " WHERE (r.started_at, r.task_id) < (%(started_at)s, %(task_id)s)"
+        with translated("list runs"), read_only(self._database.connection) as connection:
             runs = _read_runs(
                 connection,
-                where + b" ORDER BY r.started_at DESC, r.task_id DESC LIMIT %(limit)s",
+                f"{where} ORDER BY r.started_at DESC, r.task_id DESC LIMIT %(limit)s",
                 values,
             )
         next_cursor = None
@@ -201,14 +182,15 @@ class Reader:
             next_cursor = write_cursor("runs", (runs[-1].started_at, runs[-1].task_id))
         return RunPage(runs=runs, next_cursor=next_cursor)
 
+    @override
     def get_run(self, task_id: str) -> Report | None:
-        """One run; None if there is none on record."""
-        with translated("read a run"), reading(self._database) as connection:
-            runs = _read_runs(connection, b" WHERE r.task_id = %(task_id)s", {"task_id": task_id})
+        with translated("read a run"), read_only(self._database.connection) as connection:
+            runs = _read_runs(connection, " WHERE r.task_id = %(task_id)s", {"task_id": task_id})
         return runs[0] if runs else None
 
     # Quarantine
 
+    @override
     def list_quarantine(
         self,
         *,
@@ -216,21 +198,16 @@ class Reader:
         cursor: str | None = None,
         limit: int = 50,
     ) -> QuarantinePage:
-        """Entries, newest first; those in any state if `state` is None.
-
-        Raises:
-            ForeignCursor: a ValueError: the cursor is not one of this listing.
-        """
         bound = ["quarantine", state]
         values: dict[str, Any] = {"limit": limit + 1, "state": state}
-        conditions = [b"state = %(state)s"] if state is not None else []
+        conditions = ["state = %(state)s"] if state is not None else []
         if cursor:
             values["before"] = read_cursor(bound, cursor, int)
-            conditions.append(b"entry_id < %(before)s")
-        where = b" WHERE " + b" AND ".join(conditions) if conditions else b""
-        with translated("list the quarantine"), reading(self._database) as connection:
+            conditions.append("entry_id < %(before)s")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        with translated("list the quarantine"), read_only(self._database.connection) as connection:
             rows = connection.execute(
-                _SQL["quarantine"] + where + b" ORDER BY entry_id DESC LIMIT %(limit)s", values
+                f"{_SQL['quarantine']}{where} ORDER BY entry_id DESC LIMIT %(limit)s", values
             ).fetchall()
         names = QuarantineItem.__dataclass_fields__
         entries = [QuarantineItem(**dict(zip(names, row, strict=True))) for row in rows[:limit]]
@@ -242,18 +219,24 @@ class Reader:
     # Health
 
     def schema(self) -> Schema:
-        """The revisions; works before any migration."""
-        with translated("read the schema's revision"), reading(self._database) as connection:
+        """The schema's revisions; also before any migration."""
+        with (
+            translated("read the schema's revision"),
+            read_only(self._database.connection) as connection,
+        ):
             status = migrate.compare(migrate.read_revision(connection))
         return Schema(
             current=status.current, expected=status.expected, is_current=status.is_current
         )
 
     def facts(self) -> Facts:
-        """Everything that health judges and the page's indicator shows, of one moment."""
-        with translated("read how the sync stands"), reading(self._database) as connection:
+        """Everything that health judges and the page's indicator shows, from one snapshot."""
+        with (
+            translated("read how the sync stands"),
+            read_only(self._database.connection) as connection,
+        ):
             status = migrate.compare(migrate.read_revision(connection))
-            newest = _read_runs(connection, b" ORDER BY r.started_at DESC LIMIT 50", {})
+            newest = _read_runs(connection, " ORDER BY r.started_at DESC LIMIT 50", {})
             running = next((run for run in newest if run.finished_at is None), None)
             ended = [run for run in newest if run.finished_at is not None]
             synced = (run for run in ended if run.mode in ("incremental", "full"))
@@ -282,7 +265,7 @@ class Reader:
                 by_status=counts.by_status,
             )
 
-    def _count(self, connection: Connection[Any]) -> _Counts:
+    def _count(self, connection: Connection[Any]) -> _Totals:
         version = connection.execute(_SQL["version"]).fetchone() or ()
         with self._counting:
             if self._counted is not None and self._counted[0] == version:
@@ -293,7 +276,7 @@ class Reader:
             for status, kind, count in connection.execute(_SQL["facets"]).fetchall():
                 by_status[status] += count
                 by_type[kind] += count
-            counts = _Counts(
+            counts = _Totals(
                 by_status=by_status,
                 by_type=by_type,
                 missing=missing[0],
@@ -303,8 +286,10 @@ class Reader:
             return counts
 
 
-def _read_runs(connection: Connection[Any], tail: bytes, values: dict[str, Any]) -> list[Report]:
-    rows = connection.execute(_SQL["runs"] + tail, values).fetchall()
+def _read_runs(
+    connection: Connection[Any], tail: LiteralString, values: dict[str, Any]
+) -> list[Report]:
+    rows = connection.execute(f"{_SQL['runs']}{tail}", values).fetchall()
     return [mark_interrupted(read_report(row)) for row in rows]
 
 

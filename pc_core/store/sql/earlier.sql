@@ -1,4 +1,4 @@
--- The earlier system's table, in whatever version it is, and what is taken over from it.
+-- The earlier system's table, in any of its versions, and the rows taken over from it.
 
 -- name: columns
 SELECT array_agg(attname::text)

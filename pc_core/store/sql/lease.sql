@@ -4,7 +4,7 @@ SELECT lease_task_id, lease_expires_at,
 FROM partner_center_sync_state
 
 -- name: take
--- Asking again for the same run is not somebody else: the answer to the first time got lost.
+-- The same run may ask again: the answer to its first request may have been lost.
 UPDATE partner_center_sync_state
 SET lease_fence = lease_fence + 1,
     lease_task_id = %(task_id)s,
@@ -35,8 +35,8 @@ WHERE lease_fence = %(fence)s AND lease_task_id = %(task_id)s
 RETURNING lease_fence
 
 -- name: end_silent_holder
--- Whoever changes the row has its transaction's number in xmax. A role may end its own sessions;
--- the lease's end is asked for once more, because its holder may just have come back.
+-- xmax of a row holds the number of the transaction that is changing it. A role may end its own
+-- sessions. The lease's expiry is tested again, because its holder may just have extended it.
 SELECT pg_terminate_backend(a.pid)
 FROM partner_center_sync_state s
 JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = s.xmax AND l.granted

@@ -1,6 +1,6 @@
--- Every transaction names its own limits: nothing set on a session survives a pooler. A run that
--- is frozen in the middle of one is ended by the server after idle_in_transaction_session_timeout,
--- so that it cannot hold the lease's row for ever.
+-- Every transaction sets its own limits, because session settings do not survive a pooler. If a run
+-- freezes inside a transaction, the server ends it after idle_in_transaction_session_timeout, so that
+-- it does not lock the lease's row for ever.
 
 -- name: begin_writing
 BEGIN;
@@ -17,7 +17,7 @@ SET LOCAL idle_in_transaction_session_timeout = '30s';
 SET LOCAL TimeZone = 'UTC'
 
 -- name: begin_reading
--- Listings are many and short: compiling or parallel workers would cost more than they save.
+-- Listings are many and short: JIT compilation or parallel workers would cost more than they save.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '20s';
@@ -28,8 +28,8 @@ SET LOCAL work_mem = '16MB';
 SET LOCAL TimeZone = 'UTC'
 
 -- name: begin_reading_much
--- What walks have seen comes and goes as a whole, and its statistics are those of another moment: a
--- loop over 10,000 rows where they speak of one looks at 50 million. Hashing or merging never does.
+-- The seen ids are inserted and deleted in bulk, so their statistics are often stale: a nested loop
+-- planned for one row that meets 10,000 reads 50 million rows. Hash and merge joins never do that.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '300s';

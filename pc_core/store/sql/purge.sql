@@ -1,4 +1,4 @@
--- Old rows leave in portions, each a transaction of its own that checks the lease.
+-- Old rows are deleted in portions, each in its own transaction that checks the lease.
 
 -- name: runs
 DELETE FROM partner_center_sync_runs

@@ -1,5 +1,5 @@
 -- name: set_aside
--- The same content again writes nothing, unless a good version had closed its entry since then.
+-- Content that is stored already is not inserted again; if its entry was closed, it is reopened.
 WITH incoming AS (
     SELECT DISTINCT ON (i.key, i.content_hash) i.*
     FROM (

@@ -9,7 +9,7 @@ ORDER BY change_id DESC
 LIMIT %(limit)s
 
 -- name: runs
--- A run whose lease has run out counts as interrupted before the next run writes it down.
+-- A run whose lease has expired counts as interrupted, even before the next run marks it so.
 SELECT r.task_id, r.trigger, r.mode,
     CASE WHEN r.state = 'running' AND s.lease_task_id IS NULL THEN 'interrupted' ELSE r.state END,
     r.invocation_id, r.started_at,
@@ -26,7 +26,7 @@ SELECT entry_id, referral_id, reason, field, detail, state, task_id, first_seen_
 FROM partner_center_quarantine
 
 -- name: drift
--- The last ended sweep's share: what the runs since the sweep before it have found.
+-- The drift of the last ended sweep: the sum over the runs since the sweep before it.
 WITH ended AS (
     SELECT started_at
     FROM partner_center_sync_runs
@@ -42,7 +42,7 @@ WHERE r.started_at <= (SELECT max(started_at) FROM ended)
     )
 
 -- name: last_sweep_received
--- Of the run that ended it and of those right before it whose time ended.
+-- The sum over the run that ended the sweep and the partial runs right before it.
 WITH ended AS (
     SELECT started_at
     FROM partner_center_sync_runs
@@ -81,7 +81,7 @@ FROM partner_center_referrals
 WHERE missing_since IS NOT NULL
 
 -- name: version
--- Counts can only have changed if this has: every write happens under a lease.
+-- While this stays the same, the counts do too: every write happens under a lease.
 SELECT s.lease_fence, r.task_id, r.state, r.counts::text
 FROM partner_center_sync_state s
 LEFT JOIN LATERAL (
@@ -89,7 +89,7 @@ LEFT JOIN LATERAL (
 ) r ON true
 
 -- name: weeks
--- By the week that Partner Center created them in, Mondays, UTC.
+-- By the week of creation in Partner Center; weeks begin on Monday, UTC.
 SELECT date_trunc('week', pc_created_at AT TIME ZONE 'UTC')::date, coalesce(referral_type, ''),
     count(*)
 FROM partner_center_referrals

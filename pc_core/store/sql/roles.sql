@@ -1,8 +1,8 @@
--- Who may do what. Idempotent; run by whoever administers the database, and after each migration.
--- partner_center_owner (no login) owns the tables, partner_center_reader (no login) reads them;
--- grant the latter to the people, reports and CRM that may:
+-- Roles and grants. Idempotent; run by the database's administrator, and after each migration.
+-- partner_center_owner (no login) owns the tables. partner_center_reader (no login) reads them;
+-- grant it to the people, reports and CRM systems that may:
 --     GRANT partner_center_reader TO "somebody";
--- The app's own role gets DML alone.
+-- The app's own role may only read and write rows.
 
 -- name: create
 DO $$
@@ -22,7 +22,7 @@ END
 $$;
 
 -- name: own
--- Tables that an earlier migration made as somebody else.
+-- Tables that an earlier migration created as another role.
 DO $$
 DECLARE
     found record;
@@ -51,7 +51,7 @@ END
 $$;
 
 -- name: grant_reader
--- Everything that is there and will be there, but the lease, the erasure key and the tombstones.
+-- All present and future tables, except the lease, the erasure key and the tombstones.
 DO $$
 DECLARE
     found record;

@@ -11,7 +11,7 @@ VALUES (
 ON CONFLICT (task_id) DO NOTHING
 
 -- name: mend
--- Whoever takes the lease finds no other run alive.
+-- The run that has taken the lease is the only one alive.
 UPDATE partner_center_sync_runs
 SET state = 'interrupted',
     finished_at = greatest(heartbeat_at, started_at),
@@ -34,6 +34,6 @@ SET trigger = %(trigger)s,
 WHERE task_id = %(task_id)s
 
 -- name: beat
--- One that was taken over meanwhile has ended.
+-- A run that lost its lease meanwhile has ended, and gets no heartbeat.
 UPDATE partner_center_sync_runs SET heartbeat_at = clock_timestamp()
 WHERE task_id = %(task_id)s AND state = 'running'

@@ -10,7 +10,7 @@ DELETE FROM partner_center_sweep_seen
 WHERE walk IN (SELECT json_array_elements_text(%(walks)s::json))
 
 -- name: not_read_above
--- pc_updated_at is never below the capped ticks, so its index finds every candidate.
+-- pc_updated_at is never earlier than the capped ticks, so its index finds every candidate.
 SELECT count(*)
 FROM partner_center_referrals r
 WHERE r.missing_since IS NULL

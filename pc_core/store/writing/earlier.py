@@ -1,24 +1,25 @@
-"""The earlier system's `partner_center_referrals`, read and never written."""
+"""The earlier system's `partner_center_referrals`, which is only read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import override
 
 from pc_core.errors import FixSetting
 from pc_core.store.faults import translated
-from pc_core.store.pool import Database
+from pc_core.store.pool import Connect, Database
 from pc_core.store.statements import load_statements
-from pc_core.sync.ports import EarlierRow
+from pc_core.sync.ports import Earlier, EarlierRow
 
 _SQL = load_statements("earlier")
 _NEEDED = frozenset({"referral_id", "raw_data", "created_at"})
 _OURS = "content_hash"
 
 
-class EarlierTable:
-    """The earlier table, row by row in the order of its ids.
+class EarlierTable(Earlier):
+    """The port `sync.ports.Earlier` on PostgreSQL.
 
     Args:
         database: the earlier system's.
@@ -27,13 +28,8 @@ class EarlierTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def check(self) -> None:
-        """See that it is there and is the earlier one.
-
-        Raises:
-            FixSetting: `earlier_table_missing`; denied.
-            TryLater: out of reach.
-        """
         with (
             translated("look at the earlier system's table"),
             self._database.connection() as connection,
@@ -49,12 +45,8 @@ class EarlierTable:
             code="earlier_table_missing",
         )
 
+    @override
     def rows(self, after: str, *, limit: int) -> list[EarlierRow]:
-        """The next rows with an id above `after`.
-
-        Raises:
-            TryLater, FixSetting: out of reach or denied.
-        """
         with (
             translated("read the earlier system's table"),
             self._database.connection() as connection,
@@ -66,11 +58,8 @@ class EarlierTable:
         ]
 
 
-def note_first_seen(database: Database, seen: Mapping[str, datetime]) -> None:
-    """Let rows be as old here as they were in the earlier system."""
+def note_first_seen(connect: Connect, seen: Mapping[str, datetime]) -> None:
+    """See `Store.note_first_seen`."""
     rows = [{"referral_id": key, "seen_at": at.isoformat()} for key, at in seen.items()]
-    with (
-        translated("note when referrals were first seen"),
-        database.connection() as connection,
-    ):
+    with connect() as connection:
         connection.execute(_SQL["note_first_seen"], {"seen": json.dumps(rows)})

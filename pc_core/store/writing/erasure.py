@@ -1,4 +1,4 @@
-"""A customer's data leaves for good: rows, history, quarantine; a keyed hash stays."""
+"""Erasure of a customer's data: rows, history and quarantine go, keyed hashes stay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from pc_core.referral.tombstones import ErasedKind, ErasureCount, tombstone
 from pc_core.store.batch import Batch, Rows
-from pc_core.store.pool import Database
+from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import lease as leases
 from pc_core.sync.ports import Lease
@@ -16,25 +16,25 @@ from pc_core.sync.ports import Lease
 _SQL = load_statements("erasure")
 
 
-def erase(
-    database: Database,
+def erase_stored(
+    connect: Connect,
     lease: Lease,
     *,
     referral_ids: Collection[str] = (),
     domain: str | None = None,
     dry_run: bool,
 ) -> ErasureCount:
-    """Erase these referrals and all of this domain, in one transaction.
+    """Erase these referrals and all referrals of this domain, in one transaction.
 
-    A domain's referrals each get a tombstone beside the domain's own, since their content may
-    lose the domain later.
+    Each referral of the domain gets a tombstone besides the domain's own: a later version of its
+    content may have no domain.
 
     Args:
         domain: as in the column: registrable, lower-case ASCII.
         dry_run: count only.
     """
     domain = domain.strip().lower() if domain else None
-    with database.connection() as connection:
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin(patient=True)
         leases.add_keep(batch, lease)
@@ -63,14 +63,14 @@ def erase(
 
 
 def add_removal(batch: Batch, ids: Iterable[str]) -> None:
-    """Remove whatever is stored of these referrals."""
+    """Delete the rows, history, quarantine entries and seen ids of these referrals."""
     values = {"ids": list(ids)}
     for name in ("erase_changes", "erase_quarantine", "erase_seen", "erase_referrals"):
         batch.add(_SQL[name], values)
 
 
 def add_burial(batch: Batch, digests: Iterable[tuple[ErasedKind, bytes]]) -> None:
-    """Write tombstones; those that are there already stay as they are."""
+    """Write tombstones; existing ones stay as they are."""
     plain = [{"kind": kind, "digest": digest.hex()} for kind, digest in digests]
     batch.add(_SQL["bury"], {"tombstones": msgspec.json.encode(plain).decode()})
 

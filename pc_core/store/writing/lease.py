@@ -1,10 +1,13 @@
-"""The right to write: one row, a number that grows with each holder, the database's clock."""
+"""The lease: the right to write, held by one run at a time.
+
+It is one row with a number that grows with each holder. It expires by the database's clock.
+"""
 
 from __future__ import annotations
 
 from pc_core.errors import LeaseLost, TryLater
 from pc_core.store.batch import Batch, Rows
-from pc_core.store.pool import Database
+from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import runs, state
 from pc_core.sync.ports import Held, Lease
@@ -15,33 +18,33 @@ _SQL = load_statements("lease")
 _TRIES = 5
 
 
-def take(database: Database, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
-    """Take the lease and open the run, or say who has it."""
+def take(connect: Connect, report: Report, *, holder: str, ttl_s: float) -> Lease | Held:
+    """Take the lease and open the run, or return its holder."""
     from psycopg.errors import LockNotAvailable
 
     for _ in range(_TRIES):
         try:
-            taken = _try_to_take(database, report, holder=holder, ttl_s=ttl_s)
+            taken = _try_to_take(connect, report, holder=holder, ttl_s=ttl_s)
         except LockNotAvailable:
-            # The lease has expired, and yet somebody's transaction has its row locked.
-            if not _end_silent_holder(database):
+            # The lease has expired, but a transaction of its holder still locks its row.
+            if not _end_silent_holder(connect):
                 raise
         else:
             if taken is not None:
                 return taken
     raise TryLater(
-        "Could not take the lease: it changed hands at every look. Nothing was written; the next "
-        "run tries again.",
+        "Could not take the lease: its holder changed at every attempt. Nothing was written; the "
+        "next run tries again.",
         code="database_busy",
     )
 
 
 def _try_to_take(
-    database: Database, report: Report, *, holder: str, ttl_s: float
+    connect: Connect, report: Report, *, holder: str, ttl_s: float
 ) -> Lease | Held | None:
     task_id = report.task_id
-    with database.connection() as connection:
-        # A look without a lock first: the holder's transaction may have the row locked.
+    with connect() as connection:
+        # Read without a lock first: the holder's transaction may have locked the row.
         look = Batch(connection)
         look.add(_SQL["who_holds"], {"task_id": task_id})
         found = look.send()[0]
@@ -57,31 +60,31 @@ def _try_to_take(
         if taken:
             runs.add_mend(batch, task_id)
             runs.add_open(batch, report)
-            runs.add_save(batch, report)
+            runs.add_report(batch, report)
             batch.commit()
             batch.send()
             return Lease(task_id=task_id, fence=taken[0][0])
     return None
 
 
-def _end_silent_holder(database: Database) -> bool:
-    """End the transaction that has the lease's row locked, if it waits for a client in vain.
+def _end_silent_holder(connect: Connect) -> bool:
+    """End the transaction that locks the lease's row, if its client is silent; True if one ended.
 
-    The server ends one that is idle by itself, but not one whose client has vanished in the middle
-    of a COPY: no timeout strikes there.
+    The server itself ends an idle transaction, but not one whose client has vanished during a COPY:
+    no timeout applies there.
     """
-    with database.connection() as connection:
+    with connect() as connection:
         return bool(connection.execute(_SQL["end_silent_holder"]).fetchall())
 
 
 def add_keep(batch: Batch, lease: Lease) -> None:
-    """Check the lease and extend it, without writing any state."""
+    """Add the statement that extends the lease if it is still held."""
     batch.add(_SQL["keep"], {"fence": lease.fence, "task_id": lease.task_id})
 
 
-def keep(database: Database, lease: Lease) -> None:
-    """Heartbeat of the lease and of its run."""
-    with database.connection() as connection:
+def keep(connect: Connect, lease: Lease) -> None:
+    """Extend the lease and note the run's heartbeat."""
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin()
         add_keep(batch, lease)
@@ -91,10 +94,10 @@ def keep(database: Database, lease: Lease) -> None:
 
 
 def check(lease: Lease, found: Rows) -> None:
-    """Judge what the statement that extends the lease returned.
+    """Check the rows that the statement extending the lease returned.
 
     Raises:
-        LeaseLost: nothing: the lease is somebody else's by now, or was given back.
+        LeaseLost: there are none: another run has the lease by now, or it was given back.
     """
     if not found:
         raise LeaseLost(
@@ -104,12 +107,12 @@ def check(lease: Lease, found: Rows) -> None:
         )
 
 
-def finish(database: Database, lease: Lease, report: Report) -> None:
+def finish(connect: Connect, lease: Lease, report: Report) -> None:
     """Write the run's end and give the lease back."""
-    with database.connection() as connection:
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin()
-        runs.add_save(batch, report)
+        runs.add_report(batch, report)
         batch.add(_SQL["give_back"], {"fence": lease.fence, "task_id": lease.task_id})
         check(lease, batch.send()[-1])
         batch.commit()

@@ -1,4 +1,4 @@
-"""A page's plan into the tables, in one transaction and a handful of round trips."""
+"""Writes a page's plan to the tables, in one transaction and a few round trips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, LiteralString, overload
 
 import msgspec
 
@@ -16,10 +16,11 @@ from pc_core.referral.referral import Malformed
 from pc_core.referral.row import COLUMNS, Row
 from pc_core.store.batch import Batch
 from pc_core.store.faults import is_data_error
-from pc_core.store.pool import Database
+from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import erasure, runs, state
 from pc_core.store.writing import lease as leases
+from pc_core.store.writing.columns import COLUMN_LISTS
 from pc_core.sync.plan import PagePlan, StoredRow
 from pc_core.sync.ports import Lease, Walk
 from pc_core.sync.report import Report
@@ -29,26 +30,25 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.adapt import Dumper
 
-_SQL = load_statements("referrals")
+_SQL = load_statements("referrals", **COLUMN_LISTS)
 _QUARANTINE = load_statements("quarantine")
 _SEEN = load_statements("seen")
 _LIMITS = load_statements("limits")
 
-_COLUMN_LIST: Final = ", ".join(COLUMNS)
 _COPY_NEW: Final = (
-    f"COPY partner_center_referrals ({_COLUMN_LIST}, first_seen_at) FROM STDIN".encode()
+    f"COPY partner_center_referrals ({COLUMN_LISTS['columns']}, first_seen_at) FROM STDIN"
 )
-_COPY_INCOMING: Final = f"COPY partner_center_incoming ({_COLUMN_LIST}) FROM STDIN".encode()
+_COPY_INCOMING: Final = f"COPY partner_center_incoming ({COLUMN_LISTS['columns']}) FROM STDIN"
 
 _ALL: Final = attrgetter(*COLUMNS)
 _HASH_PLACE: Final = COLUMNS.index("content_hash")
 
 
-def stored_rows(database: Database, ids: Collection[str]) -> dict[str, StoredRow]:
-    """What is stored of these referrals."""
+def stored_rows(connect: Connect, ids: Collection[str]) -> dict[str, StoredRow]:
+    """See `Store.stored_rows`."""
     if not ids:
         return {}
-    with database.connection() as connection:
+    with connect() as connection:
         found = connection.execute(_SQL["stored"], {"ids": _json(ids)}).fetchall()
     return {
         row[0]: StoredRow(
@@ -58,20 +58,20 @@ def stored_rows(database: Database, ids: Collection[str]) -> dict[str, StoredRow
     }
 
 
-def rows_after(database: Database, after: str, *, limit: int) -> list[tuple[str, bytes]]:
-    """Stored rows as (referral_id, raw JSON) in id order."""
-    with database.connection() as connection:
+def rows_after(connect: Connect, after: str, *, limit: int) -> list[tuple[str, bytes]]:
+    """See `Store.rows_after`."""
+    with connect() as connection:
         return connection.execute(_SQL["after"], {"after": after, "limit": limit}).fetchall()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWrite:
-    """What one transaction writes, beside the lease and the run's row.
+    """The content of one transaction.
 
     Attributes:
         seen_in: walks that note the plan's ids as seen.
         close_understood: whether the plan's understood ids close their open quarantine entries.
-        settled, removed, reasons: of a replay, see `Store.settle_quarantine`.
+        settled, removed, reasons: for a replay; see `Store.settle_quarantine`.
     """
 
     plan: PagePlan
@@ -85,65 +85,67 @@ class PageWrite:
     reasons: Sequence[tuple[int, str, str | None, str]] = ()
 
 
-def write(database: Database, lease: Lease, page: PageWrite) -> None:
-    """Apply a page in one transaction, or nothing of it.
+def write(connect: Connect, lease: Lease, page: PageWrite) -> None:
+    """Write a page in one transaction; an error means that nothing of it was written.
 
     Raises:
         LeaseLost: the lease is gone.
         RowRefused: the database refuses the value of one row.
     """
-    with database.connection() as connection:
+    with connect() as connection:
         try:
-            _write(connection, lease, page, surprised=False)
+            _write(connection, lease, page, some_stored=False)
         except Exception as error:
             connection.rollback()
             if not is_data_error(error):
                 raise
         else:
             return
-        # Two pages may carry the same new referral, the second planned before the first was
-        # stored: then what was to be inserted is already there. Anything else has a culprit.
+        # Two pages may hold the same new referral, the second one planned before the first was
+        # stored: then the row to insert exists already. Otherwise the value of one row is refused.
         try:
-            _write(connection, lease, page, surprised=True)
+            _write(connection, lease, page, some_stored=True)
         except Exception as error:
             connection.rollback()
             if not is_data_error(error):
                 raise
-            culprit = _find_culprit(connection, page)
-            if culprit is None:
+            refused_id = _find_refused_row(connection, page)
+            if refused_id is None:
                 raise
             raise RowRefused(
-                f"The database refused the content of referral {culprit} although it had passed "
+                f"The database refused the content of referral {refused_id} although it had passed "
                 f"every check ({type(error).__name__}). Nothing of its page was written yet; it "
                 "goes to quarantine and the rest of the page is stored.",
-                referral_id=culprit,
+                referral_id=refused_id,
             ) from None
 
 
-def _write(connection: Connection[Any], lease: Lease, page: PageWrite, *, surprised: bool) -> None:
+def _write(
+    connection: Connection[Any], lease: Lease, page: PageWrite, *, some_stored: bool
+) -> None:
     plan = page.plan
-    incoming = [*plan.updates.values(), *(plan.inserts.values() if surprised else ())]
+    incoming = [*plan.updates.values(), *(plan.inserts.values() if some_stored else ())]
     batch = Batch(connection)
     batch.begin()
-    state.add_save(batch, lease, page.state)
+    state.add_state(batch, lease, page.state)
     if incoming:
         batch.add(_SQL["incoming"])
     leases.check(lease, batch.send()[0])
     if incoming:
         _copy(connection, _COPY_INCOMING, map(_values, incoming))
-    if plan.inserts and not surprised:
+    if plan.inserts and not some_stored:
         _copy(
             connection,
             _COPY_NEW,
             ([*_values(row), page.fetched_at] for row in plan.inserts.values()),
         )
     task = {"task_id": page.report.task_id}
-    if surprised:
+    if some_stored:
         batch.add(_SQL["drop_older"])
     if incoming:
         batch.add(_SQL["note_changes"], task)
         batch.add(_SQL["update"])
-    if surprised:
+    if some_stored:
         batch.add(_SQL["insert"], {"fetched_at": page.fetched_at})
     if plan.reappeared:
         batch.add(_SQL["reappear"], task | {"ids": _json(plan.reappeared)})
@@ -153,7 +155,7 @@ def _write(connection: Connection[Any], lease: Lease, page: PageWrite, *, surpri
     if plan.erased:
         erasure.add_removal(batch, plan.erased)
         erasure.add_burial(batch, [("referral_id", each) for each in plan.erased.values()])
-    runs.add_save(batch, page.report)
+    runs.add_report(batch, page.report)
     batch.commit()
     batch.send()
 
@@ -198,7 +200,7 @@ def _storable(text: str) -> str: ...
 @overload
 def _storable(text: str | None) -> str | None: ...
 def _storable(text: str | None) -> str | None:
-    # Quarantine is the last place to go: what it is given must never be refused again.
+    # The quarantine takes what no other table can hold, so its own texts must never be refused.
     if text is None:
         return None
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
@@ -210,7 +212,9 @@ def _values(row: Row) -> list[Any]:
     return values
 
 
-def _copy(connection: Connection[Any], statement: bytes, rows: Iterable[Sequence[Any]]) -> None:
+def _copy(
+    connection: Connection[Any], statement: LiteralString, rows: Iterable[Sequence[Any]]
+) -> None:
     with connection.cursor() as cursor:
         cursor.adapters.register_dumper(bytes, _json_dumper())
         with cursor.copy(statement) as copy:
@@ -223,7 +227,7 @@ def _json_dumper() -> type[Dumper]:
     from psycopg.adapt import Dumper
 
     class JsonDumper(Dumper):
-        """Bytes that are JSON in UTF-8 already, as they are."""
+        """Sends bytes that are JSON in UTF-8 as they are."""
 
         def dump(self, obj: bytes) -> bytes:
             return obj
@@ -231,15 +235,15 @@ def _json_dumper() -> type[Dumper]:
     return JsonDumper
 
 
-def _find_culprit(connection: Connection[Any], page: PageWrite) -> str | None:
-    """The first row that the database refuses by itself, tried without writing anything."""
+def _find_refused_row(connection: Connection[Any], page: PageWrite) -> str | None:
+    """A row that the database refuses, found without writing anything; None: it refuses none."""
     plan = page.plan
     rows = [*plan.inserts.values(), *plan.updates.values()]
     connection.execute(_LIMITS["begin_writing"])
     try:
         ids = _json(row.referral_id for row in rows)
         found = connection.execute(_SQL["stored"], {"ids": ids}).fetchall()
-        # What is stored already is tried under an id of its own: the stored row stays untouched.
+        # Rows that are stored already are tried with another id, so that no duplicate is reported.
         aliases = {stored[0]: f"{stored[0]}?" for stored in found}
         return _search(rows, lambda some: _are_refused(connection, some, aliases))
     finally:
@@ -273,5 +277,5 @@ def _are_refused(
 
 
 def _json(texts: Iterable[str]) -> str:
-    # Ids of what was set aside may hold anything, and must not spoil their page.
+    # Ids of quarantined items may hold anything; they must not make the whole page fail.
     return msgspec.json.encode([_storable(text) for text in texts]).decode()

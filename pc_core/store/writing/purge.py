@@ -1,9 +1,9 @@
-"""What is older than the retention leaves: runs, settled quarantine, history."""
+"""Deletion of runs, settled quarantine entries and history older than the retention."""
 
 from __future__ import annotations
 
 from pc_core.store.batch import Batch
-from pc_core.store.pool import Database
+from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import lease as leases
 from pc_core.sync.ports import Lease
@@ -13,18 +13,18 @@ _SQL = load_statements("purge")
 _PORTION = 5000
 
 
-def purge(database: Database, lease: Lease, *, older_than_days: int) -> int:
+def purge(connect: Connect, lease: Lease, *, older_than_days: int) -> int:
     """Delete what is older than this; returns how many rows."""
     return sum(
-        _purge_table(database, lease, table, older_than_days)
+        _purge_table(connect, lease, table, older_than_days)
         for table in ("runs", "quarantine", "changes")
     )
 
 
-def _purge_table(database: Database, lease: Lease, table: str, days: int) -> int:
+def _purge_table(connect: Connect, lease: Lease, table: str, days: int) -> int:
     deleted = 0
     while True:
-        with database.connection() as connection:
+        with connect() as connection:
             batch = Batch(connection)
             batch.begin()
             leases.add_keep(batch, lease)

@@ -1,4 +1,4 @@
-"""The runs' rows: one Report each."""
+"""The rows of partner_center_sync_runs: one Report each."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ INTERRUPTED = Failure(
     kind=FailureKind.TRY_LATER,
     code="interrupted",
     message=(
-        "The run stopped without a word (its process was ended or frozen) and its lease ran out. "
-        "What it had saved is kept; the next run goes on from there."
+        "The run stopped without writing its end (its process was ended or frozen), and its lease "
+        "expired. What it had saved is kept; the next run continues from there."
     ),
 )
 
 
 _FAILURE = msgspec.json.Decoder(Failure)
-"""Made while this module is imported, by one thread; see state.py."""
+"""Made at import, for the reason given in state.py."""
 
 
 def add_open(batch: Batch, report: Report) -> None:
-    """The row of a run that begins."""
+    """Insert the row of a new run."""
     batch.add(_SQL["open"], _values(report))
 
 
-def add_save(batch: Batch, report: Report) -> None:
-    """How the run stands."""
+def add_report(batch: Batch, report: Report) -> None:
+    """Update the run's row with its progress or its end."""
     batch.add(_SQL["save"], _values(report))
 
 
 def add_beat(batch: Batch, task_id: str) -> None:
-    """A sign of life."""
+    """Note the run's heartbeat."""
     batch.add(_SQL["beat"], {"task_id": task_id})
 
 
 def add_mend(batch: Batch, task_id: str) -> None:
-    """Runs that still count as running, but for this one, were interrupted."""
+    """Mark all other runs that still count as running as interrupted."""
     batch.add(_SQL["mend"], {"task_id": task_id, "failure": _text(INTERRUPTED)})
 
 
@@ -68,7 +68,7 @@ def read_report(row: tuple[Any, ...]) -> Report:
 
 
 def mark_interrupted(report: Report) -> Report:
-    """The report with its reason, if the run was interrupted and nobody has written it down."""
+    """The report, with a failure if the run was interrupted before it could write one."""
     if report.state is not RunState.INTERRUPTED or report.failure is not None:
         return report
     return replace(report, failure=INTERRUPTED)

@@ -1,4 +1,4 @@
-"""What one run leaves to the next, as the single row of partner_center_sync_state."""
+"""The state that one run leaves to the next: the single row of partner_center_sync_state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pc_core.errors import FixSetting, SignInState
 from pc_core.identity.account import SignInStatus
 from pc_core.referral.tombstones import Tombstones
 from pc_core.store.batch import Batch
-from pc_core.store.pool import Database
+from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.sync.ports import Lease
 from pc_core.sync.state import Fingerprint, PendingHead, Sweep, SyncState
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _SQL = load_statements("state")
 
-# Made while this module is imported, by one thread: two that decode a type for the first time at
-# the same moment can end the interpreter.
+# Made at import, in one thread: two threads that decode a type for the first time at the same
+# moment can crash the interpreter.
 _PARTS: dict[str, msgspec.json.Decoder[Any]] = {
     "head": msgspec.json.Decoder(PendingHead),
     "sweep": msgspec.json.Decoder(Sweep),
@@ -38,21 +38,21 @@ def to_text(part: object) -> str | None:
     return None if part is None else msgspec.json.encode(part).decode()
 
 
-def add_save(batch: Batch, lease: Lease, after: SyncState) -> None:
-    """Write the state, check the lease and extend it, all in one statement of one row."""
+def add_state(batch: Batch, lease: Lease, after: SyncState) -> None:
+    """Write the state and extend the lease, in one statement that returns no row if it is lost."""
     values: dict[str, Any] = {name: getattr(after, name) for name in _NAMES}
     values |= {name: to_text(values[name]) for name in _PARTS}
     batch.add(_SQL["save"], values | {"fence": lease.fence, "task_id": lease.task_id})
 
 
-def load(database: Database) -> SyncState:
-    """Where the last run left off."""
-    with database.connection() as connection:
+def load_state(connect: Connect) -> SyncState:
+    """The state of the last run, over a connection of its own; see `read`."""
+    with connect() as connection:
         return read(connection)
 
 
 def read(connection: Connection[Any]) -> SyncState:
-    """Where the last run left off; an empty state if the row is not there."""
+    """The state of the last run; an empty one if the row is not there."""
     row = connection.execute(_SQL["load"]).fetchone()
     if row is None:
         return SyncState()
@@ -63,12 +63,12 @@ def read(connection: Connection[Any]) -> SyncState:
     return SyncState(**values)
 
 
-def load_tombstones(database: Database) -> Tombstones:
-    """What was erased, and the key to recognise it."""
-    with database.connection() as connection:
+def load_tombstones(connect: Connect) -> Tombstones:
+    """The tombstones, and the key that their digests were made with."""
+    with connect() as connection:
         rows = connection.execute(_SQL["load_tombstones"]).fetchall()
     if not rows:
-        # Without the row its key would be empty, and nothing erased would be recognised.
+        # Without the row there is no key, and nothing erased would be recognised.
         raise no_row()
     return Tombstones(
         key=rows[0][0],
@@ -78,13 +78,13 @@ def load_tombstones(database: Database) -> Tombstones:
 
 
 def save_sign_in(
-    database: Database, status: SignInStatus, *, unless_ok_after: datetime | None = None
+    connect: Connect, status: SignInStatus, *, unless_ok_after: datetime | None = None
 ) -> bool:
-    """Store the sign-in state; True if it changed, or the reason of one that is not `ok`.
+    """Store the sign-in state; see `Store.save_sign_in`.
 
-    `since_at` of a state that goes on stays what it was.
+    If the state is the same as before, its `since_at` is kept.
     """
-    with database.connection() as connection:
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin()
         batch.add(_SQL["lock_sign_in"])
@@ -115,14 +115,14 @@ def _is_ok_after(status: SignInStatus | None, instant: datetime) -> bool:
     )
 
 
-def load_sign_in(database: Database) -> SignInStatus | None:
+def load_sign_in(connect: Connect) -> SignInStatus | None:
     """The stored sign-in state."""
-    with database.connection() as connection:
+    with connect() as connection:
         return read_sign_in(connection)
 
 
 def read_sign_in(connection: Connection[Any]) -> SignInStatus | None:
-    """The stored sign-in state, over a connection at hand."""
+    """The stored sign-in state, over a given connection."""
     row = connection.execute(_SQL["load_sign_in"]).fetchone()
     return _decode_sign_in(row[0]) if row else None
 
@@ -132,7 +132,7 @@ def _decode_sign_in(text: str | None) -> SignInStatus | None:
 
 
 def no_row() -> FixSetting:
-    """The error for a state table that somebody emptied."""
+    """The error for a state table without its row."""
     return FixSetting(
         "partner_center_sync_state has no row although its migration makes one. Nothing was "
         "written. Restore it from a backup: it holds the key that recognises erased customers.",

@@ -1,4 +1,4 @@
-"""What walks have seen: the ids of an unfinished head or sweep, and what they leave over."""
+"""The ids that an unfinished head or sweep has seen, and the stored rows that it has not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from pc_core.referral.ticks import from_ticks
-from pc_core.store.batch import Batch, reading
-from pc_core.store.pool import Database
+from pc_core.store.batch import Batch, read_only
+from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import lease as leases
 from pc_core.store.writing import runs, state
@@ -22,30 +22,30 @@ _SQL = load_statements("seen")
 
 
 def save_state(
-    database: Database,
+    connect: Connect,
     lease: Lease,
     *,
     after: SyncState,
     report: Report,
     forget: Collection[Walk],
 ) -> None:
-    """Write run progress and state; empty the seen ids of the walks in `forget`."""
-    with database.connection() as connection:
+    """See `Store.save_state`."""
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin(patient=bool(forget))
-        state.add_save(batch, lease, after)
+        state.add_state(batch, lease, after)
         _check_or_roll_back(batch, lease)
         if forget:
             batch.add(_SQL["forget"], {"walks": _json(forget)})
-        runs.add_save(batch, report)
+        runs.add_report(batch, report)
         batch.commit()
         batch.send()
 
 
 def not_read_above(
-    database: Database, stop_ticks: int, *, just_seen: Collection[str], among_swept: bool
+    connect: Connect, stop_ticks: int, *, just_seen: Collection[str], among_swept: bool
 ) -> int:
-    """How many stored, present rows changed at or after `stop_ticks` the head has missed."""
+    """See `Store.not_read_above`."""
     try:
         stop_at = from_ticks(stop_ticks)
     except OverflowError:
@@ -56,16 +56,16 @@ def not_read_above(
         "just_seen": _json(just_seen),
         "among_swept": among_swept,
     }
-    with reading(database, patient=True) as connection:
+    with read_only(connect, patient=True) as connection:
         row = connection.execute(_SQL["not_read_above"], values).fetchone()
     return int(row[0]) if row else 0
 
 
-def unseen(database: Database, *, limit: int) -> Unseen:
-    """What the ended sweep has not met."""
-    with reading(database, patient=True) as connection:
+def unseen(connect: Connect, *, limit: int) -> Unseen:
+    """See `Store.unseen`."""
+    with read_only(connect, patient=True) as connection:
         present, open_count, gone = connection.execute(_SQL["unseen"]).fetchall()[0]
-        # Looking for none would read everything once more.
+        # Without this test, a search for no rows would read the whole table again.
         ids = (
             connection.execute(_SQL["unseen_ids"], {"limit": limit}).fetchall()
             if open_count
@@ -76,9 +76,9 @@ def unseen(database: Database, *, limit: int) -> Unseen:
     )
 
 
-def note_gone(database: Database, lease: Lease, ids: Collection[str]) -> None:
-    """Remember that these unseen rows answered 404 by id."""
-    with database.connection() as connection:
+def note_gone(connect: Connect, lease: Lease, ids: Collection[str]) -> None:
+    """See `Store.note_gone`."""
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin()
         leases.add_keep(batch, lease)
@@ -88,19 +88,19 @@ def note_gone(database: Database, lease: Lease, ids: Collection[str]) -> None:
         batch.send()
 
 
-def mark_missing(database: Database, lease: Lease, *, after: SyncState, report: Report) -> int:
-    """End the sweep; returns how many rows were newly marked, and counts them in the run's row."""
-    with database.connection() as connection:
+def mark_missing(connect: Connect, lease: Lease, *, after: SyncState, report: Report) -> int:
+    """See `Store.mark_missing`."""
+    with connect() as connection:
         batch = Batch(connection)
         batch.begin(patient=True)
-        state.add_save(batch, lease, after)
+        state.add_state(batch, lease, after)
         _check_or_roll_back(batch, lease)
         batch.add(_SQL["mark_missing"], {"task_id": report.task_id})
         batch.add(_SQL["forget"], {"walks": _json(("sweep",))})
         marked = int(batch.send()[0][0][0])
         counts = Counts(marked_missing=marked)
         counts.add(report.counts)
-        runs.add_save(batch, replace(report, counts=counts))
+        runs.add_report(batch, replace(report, counts=counts))
         batch.commit()
         batch.send()
     return marked
