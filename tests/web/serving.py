@@ -34,7 +34,7 @@ from pc_core.reading import (
 from pc_core.sync.report import Counts, Report, RunState
 from pc_core.sync.state import SyncState
 from pc_core.web.door import answer_request
-from pc_core.web.exchange import Answer, Request, Route
+from pc_core.web.exchange import HttpAnswer, HttpRequest, Route
 
 NOW = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 KEY = "the operator's key"
@@ -42,7 +42,7 @@ TASK_ID = "11111111-2222-4333-8444-555555555555"
 
 
 def summary(number: int, **changes: Any) -> ReferralSummary:
-    values: dict[str, Any] = dict.fromkeys(ReferralSummary.__dataclass_fields__)
+    values: dict[str, Any] = dict.fromkeys(ReferralSummary.__struct_fields__)
     values |= {
         "referral_id": f"00000000-0000-4000-8000-{number:012d}",
         "referral_type": "co-sell",
@@ -257,14 +257,14 @@ class MemoryApp:
 
 def ask(
     app: MemoryApp | Callable[[], MemoryApp],
-    route: Route,
+    route: Route[Any],
     *,
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     key: str | None = KEY,
     body: object = None,
     **placeholders: str,
-) -> Answer:
+) -> HttpAnswer:
     """Send a request with the operator's key, as a client that is no browser does."""
     sent = {"host": "localhost:7071", **({"x-api-key": key} if key else {}), **(headers or {})}
     content = (
@@ -272,7 +272,7 @@ def ask(
     )
     if content:
         sent.setdefault("content-type", "application/json")
-    request = Request(
+    request = HttpRequest(
         method=route.method,
         path=f"/{route.path}",
         headers=sent,
@@ -284,6 +284,6 @@ def ask(
     return answer_request(request, route, (lambda: app) if isinstance(app, MemoryApp) else app)
 
 
-def read(answer: Answer) -> Any:
+def read(answer: HttpAnswer) -> Any:
     """The answer's JSON."""
     return json.loads(answer.body)
