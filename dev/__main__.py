@@ -1,6 +1,8 @@
 """`python3 -m dev run|test|bench|deploy`: sets up what is needed, then works inside it.
 
-Standard library only, Python 3.9 or newer, until it has restarted itself in the environment.
+Standard library only, Python 3.9 or newer, until it has restarted itself where the work is done:
+in an environment with the packages that the command needs, or with a Python 3.13 where it needs
+none. Arguments are read first, so that help and refusals need nothing.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from dev import bootstrap, folders
+from dev.bench import options as bench_options
+from dev.deploy import options as deploy_options
 
-DESCRIPTION = "Run, test or measure the Partner Center sync on this machine."
-
-MODULES = {"run": "dev.run", "test": "dev.checks", "bench": "dev.bench"}
+DESCRIPTION = "Run, test or measure the Partner Center sync on this machine, or deploy it."
 
 TEST_HELP = """\
 usage: python3 -m dev test [pytest arguments]
@@ -28,22 +32,19 @@ Without arguments: everything that CI runs, that is format, lint, types, import 
 tests. With arguments: only pytest, with those arguments, as in
     python3 -m dev test tests/dev -x -k timers
 With --mutants: break the code in the ways that tests/promise/mutants lists and see the named
-tests fail; words choose among them. Without words, docs/promise.md tells the outcome.
+tests fail; words choose among them. Without words, all run and docs/promise.md gets the outcome.
 With --promise: run the proofs of the promise and write their numbers into docs/promise.md; with
 PROMISE_LONG=1 their long forms (words choose among these), with PROMISE_SEED=N another sample.
-With --tables: run nothing, only tell what tests/promise/sentences.toml now says.
+With --tables: run nothing, write the tables anew from tests/promise/sentences.toml.
 
 Tests that need Chromium, PgBouncer or a PostgreSQL with TLS are left out where the program is
 missing, and the summary names the line that installs it. With CI=true that is a failure.
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m dev", description=DESCRIPTION)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run|test|bench|deploy")
-    run = commands.add_parser(
-        "run",
-        help="start the app with everything it needs, sync once, print the page's address",
+def _run_parser() -> argparse.ArgumentParser:
+    run = argparse.ArgumentParser(
+        prog="python3 -m dev run",
         description="Start the app with Azurite, PostgreSQL and a simulator of Partner Center "
         "and Entra ID, sync once, and print the page's address. Data stays for the next run.",
     )
@@ -67,16 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--verbose", action="store_true", help="show the app's log here as well as in its file"
     )
-    commands.add_parser(
-        "test", add_help=False, help="everything that CI runs; extra arguments go to pytest"
-    )
-    commands.add_parser(
-        "bench", add_help=False, help="measure against the usual tool and against the floor"
-    )
-    commands.add_parser(
-        "deploy", add_help=False, help="check, back up, release, try and roll back what is in Azure"
-    )
-    return parser
+    return run
 
 
 def _count(text: str) -> int:
@@ -86,17 +78,78 @@ def _count(text: str) -> int:
     return number
 
 
-def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = _parser()
-    if argv[:1] in (["test"], ["bench"], ["deploy"]):
-        if argv[0] == "test" and argv[1:] in (["-h"], ["--help"]):
-            print(TEST_HELP, end="")
-            raise SystemExit(0)
-        return parser.parse_args(argv[:1]), argv[1:]
-    return parser.parse_args(argv), []
+def _read_test_arguments(argv: list[str]) -> argparse.Namespace:
+    if argv in (["-h"], ["--help"]):
+        print(TEST_HELP, end="")
+        raise SystemExit(0)
+    return argparse.Namespace(arguments=argv)
 
 
-def _restart_inside(python: Path, argv: list[str]) -> int:
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        help: one line for the list of commands.
+        read: reads its arguments; refuses wrong ones, or prints its help, and exits.
+        work: the module whose `main` does it with what was read.
+        requirements: the files with the packages that it needs.
+    """
+
+    help: str
+    read: Callable[[list[str]], argparse.Namespace]
+    work: str
+    requirements: tuple[str, ...]
+
+
+COMMANDS = {
+    "run": Command(
+        help="start the app with everything it needs, sync once, print the page's address",
+        read=lambda argv: _run_parser().parse_args(argv),
+        work="dev.run",
+        requirements=bootstrap.APP_AND_TOOLS,
+    ),
+    "test": Command(
+        help="everything that CI runs; extra arguments go to pytest",
+        read=_read_test_arguments,
+        work="dev.checks",
+        requirements=bootstrap.APP_AND_TOOLS,
+    ),
+    "bench": Command(
+        help="measure against the usual tool and against the floor",
+        read=lambda argv: bench_options.parser().parse_args(argv),
+        work="dev.bench.command",
+        requirements=bootstrap.APP_AND_TOOLS,
+    ),
+    "deploy": Command(
+        help="check, back up, release, try and roll back what is in Azure",
+        read=lambda argv: deploy_options.parser().parse_args(argv),
+        work="dev.deploy.command",
+        requirements=bootstrap.APP,
+    ),
+}
+
+
+def _read(argv: list[str]) -> tuple[Command, argparse.Namespace]:
+    parser = argparse.ArgumentParser(prog="python3 -m dev", description=DESCRIPTION)
+    names = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
+    for name, command in COMMANDS.items():
+        names.add_parser(name, help=command.help, add_help=False)
+    command = COMMANDS[parser.parse_args(argv[:1]).command]
+    return command, command.read(argv[1:])
+
+
+def _other_python(command: Command, options: argparse.Namespace) -> Path | None:
+    """The Python that has to do the work; None if this one can."""
+    if not getattr(options, "needs_packages", True):
+        return None if sys.version_info >= bootstrap.WANTED else bootstrap.find_bare_python()
+    here = Path(sys.prefix).resolve()
+    for enough in (bootstrap.APP_AND_TOOLS, command.requirements):
+        if here == bootstrap.environment_folder(enough).resolve():
+            return None
+    return bootstrap.ensure_environment(command.requirements)
+
+
+def _restart_with(python: Path, argv: list[str]) -> int:
     command = [str(python), "-m", "dev", *argv]
     environ = bootstrap.clean_environ()
     sys.stdout.flush()
@@ -112,20 +165,20 @@ def _restart_inside(python: Path, argv: list[str]) -> int:
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    options, extra = _parse(argv)
+    command, options = _read(argv)
     os.umask(0o022)
     os.chdir(folders.CLONE)
     try:
-        if Path(sys.prefix).resolve() != bootstrap.environment_folder().resolve():
-            return _restart_inside(bootstrap.ensure_environment(), argv)
+        python = _other_python(command, options)
+        if python is not None:
+            return _restart_with(python, argv)
     except (bootstrap.SetupError, folders.FolderError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped; the set-up goes on where it can with the next run.", file=sys.stderr)
         return 130
-    work = importlib.import_module(MODULES[options.command])
-    return int(work.main(options if options.command == "run" else extra))
+    return int(importlib.import_module(command.work).main(options))
 
 
 if __name__ == "__main__":

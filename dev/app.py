@@ -1,16 +1,12 @@
 """The function app as a running process: under `func` where it is installed, else dev.host."""
 
-import contextlib
-import http.client
-import json
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from dev import asking
+from dev.asking import Answer
 from dev.folders import CLONE
 from dev.services.host import HostProcess
 from dev.services.processes import Child, Supervisor, free_port
@@ -18,14 +14,6 @@ from dev.services.processes import Child, Supervisor, free_port
 START_TIMEOUT_S = 180.0
 SYNC_TIMEOUT_S = 240.0  # above the 230 s after which Azure itself gives up
 HEALTH_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppAnswer:
-    """An answer of the app: its status and its JSON, empty where it was none."""
-
-    status: int
-    content: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,33 +81,11 @@ class App:
         )
         return app
 
-    def sync(self) -> AppAnswer:
+    def sync(self) -> Answer:
         """POST a sync, as the runbook does by hand."""
         return self.ask("POST", "/api/v1/partner-center/referrals/sync", SYNC_TIMEOUT_S)
 
-    def ask(self, method: str, path: str, timeout_s: float) -> AppAnswer:
-        """Send a request; status 0 stands for no answer at all."""
-        headers = {"Content-Type": "application/json"}
-        if self.api_key is not None:
-            headers["X-API-Key"] = self.api_key
-        body = b"" if method == "POST" else None
-        request = urllib.request.Request(  # noqa: S310 - the app's own address
-            self.url + path, data=body, headers=headers, method=method
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=timeout_s) as answer:
-                return AppAnswer(status=answer.status, content=_object(answer.read()))
-        except urllib.error.HTTPError as error:
-            with error:
-                return AppAnswer(status=error.code, content=_object(error.read()))
-        except (OSError, http.client.HTTPException):
-            return AppAnswer(status=0, content={})
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    with contextlib.suppress(ValueError):
-        content = json.loads(body)
-        if isinstance(content, dict):
-            return content
-    return {}
+    def ask(self, method: str, path: str, timeout_s: float) -> Answer:
+        """Send a request, as an operator."""
+        headers = {} if self.api_key is None else {"X-API-Key": self.api_key}
+        return asking.ask(method, self.url + path, headers=headers, timeout_s=timeout_s)

@@ -22,7 +22,9 @@ from dev import locks
 from dev.folders import CLONE, cache_folder
 
 WANTED = (3, 13)
-REQUIREMENTS = ("requirements.txt", "dev/requirements.txt", "dev/constraints.txt")
+APP = ("requirements.txt",)
+APP_AND_TOOLS = ("requirements.txt", "dev/requirements.txt")
+CONSTRAINTS = "dev/constraints.txt"
 LAYOUT = "1"
 UNUSED_DAYS = 30
 PROBE_TIMEOUT_S = 20
@@ -125,6 +127,24 @@ def _uv_python(uv: list[str], install: bool) -> str | None:
     return answer or None
 
 
+def _installed() -> Iterator[dict[str, object]]:
+    for command in _candidates():
+        found = _probe(command)
+        if found is not None and tuple(found["version"][:2]) == WANTED:  # type: ignore[index]
+            yield found
+
+
+def find_bare_python() -> Path:
+    """A Python 3.13 that this machine has, for work that needs the standard library alone.
+
+    Raises:
+        SetupError: there is none.
+    """
+    for found in _installed():
+        return Path(str(found["executable"]))
+    raise SetupError(HOW_TO_GET_PYTHON)
+
+
 def find_python() -> str:
     """The path of a Python 3.13 that can make virtual environments, installed if need be.
 
@@ -132,10 +152,7 @@ def find_python() -> str:
         SetupError: there is none and none could be installed.
     """
     without_venv = None
-    for command in _candidates():
-        found = _probe(command)
-        if found is None or tuple(found["version"][:2]) != WANTED:  # type: ignore[index]
-            continue
+    for found in _installed():
         if found["venv"]:
             return str(found["executable"])
         without_venv = str(found["executable"])
@@ -191,13 +208,13 @@ def _venv_python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def environment_folder(clone: Path = CLONE) -> Path:
-    """Where the environment for this clone's requirement files lies, made or not."""
+def environment_folder(requirements: tuple[str, ...]) -> Path:
+    """Where the environment with the packages of these files lies, made or not."""
     digest = hashlib.sha256()
     for text in (LAYOUT, str(WANTED), sys.platform, platform.machine()):
         digest.update(text.encode() + b"\0")
-    for name in REQUIREMENTS:
-        digest.update((clone / name).read_bytes() + b"\0")
+    for name in (*requirements, CONSTRAINTS):
+        digest.update((CLONE / name).read_bytes() + b"\0")
     return cache_folder() / "environments" / digest.hexdigest()[:16]
 
 
@@ -213,13 +230,13 @@ def _remove_unused(environments: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def ensure_environment(clone: Path = CLONE) -> Path:
-    """The environment's Python, after installing whatever is missing.
+def ensure_environment(requirements: tuple[str, ...]) -> Path:
+    """The Python of the environment with the packages of these files, made when it is missing.
 
     Raises:
         SetupError: no Python 3.13, or the packages could not be installed.
     """
-    folder = environment_folder(clone)
+    folder = environment_folder(requirements)
     if not _is_complete(folder):
         folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         with locks.hold(
@@ -227,13 +244,13 @@ def ensure_environment(clone: Path = CLONE) -> Path:
             on_wait=lambda: say("Another set-up is under way; waiting for it …"),
         ):
             if not _is_complete(folder):
-                _create(folder, clone)
+                _create(folder, requirements)
                 _remove_unused(folder.parent)
     (folder / "complete").touch()
     return _venv_python(folder)
 
 
-def _create(folder: Path, clone: Path) -> None:
+def _create(folder: Path, requirements: tuple[str, ...]) -> None:
     began = time.monotonic()
     say("Setting up (only the first time, and when requirements change):")
     python = find_python()
@@ -253,23 +270,25 @@ def _create(folder: Path, clone: Path) -> None:
             f"{python} could not make a virtual environment in {folder}:\n"
             f"{(made.stderr or made.stdout).strip()}"
         )
-    _install(folder, clone)
+    _install(folder, requirements)
     (folder / "complete").write_text(python + "\n", encoding="utf-8")
     say(f"  done in {time.monotonic() - began:.0f} s")
 
 
-def _install(folder: Path, clone: Path) -> None:
-    say("  packages of requirements.txt and dev/requirements.txt, about 250 MB to download …")
+def _install(folder: Path, requirements: tuple[str, ...]) -> None:
+    size = ", about 250 MB to download" if requirements == APP_AND_TOOLS else ""
+    say(f"  packages of {' and '.join(requirements)}{size} …")
     log = folder / "install.log"
     command = [str(_venv_python(folder)), "-m", "pip", "install", "--no-input"]
-    command += ["-r", "requirements.txt", "-r", "dev/requirements.txt"]
-    command += ["-c", "dev/constraints.txt"]
+    for name in requirements:
+        command += ["-r", name]
+    command += ["-c", CONSTRAINTS]
     on_terminal = sys.stdout.isatty()
     with (
         log.open("w", encoding="utf-8") as copy,
         subprocess.Popen(
             command,
-            cwd=clone,
+            cwd=CLONE,
             env=clean_environ(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

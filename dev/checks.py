@@ -1,17 +1,18 @@
 """`python3 -m dev test`: what CI runs, one step after the other, and what came of each."""
 
+import argparse
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import mutants, promise
+from dev import machine, mutants, promise
 from dev.folders import CLONE
 from dev.services.azurite import ensure_installed
-from dev.services.npm import axe, lighthouse
+from dev.services.npm import axe
 from dev.services.processes import ServiceError
 from dev.system_programs import PROGRAMS, Program
 
@@ -44,18 +45,18 @@ STATIC: tuple[Step, ...] = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(options: argparse.Namespace) -> int:
     """Run every check, or only pytest when there are arguments for it; returns the exit code.
 
     `--mutants` replays the deliberate damage instead, `--promise` writes what the proofs of the
     promise found; see the modules of these names.
     """
+    arguments: list[str] = options.arguments
     is_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     missing = [program for program in PROGRAMS if not program.is_there()]
     try:
         ensure_installed()
         axe()
-        lighthouse()
     except ServiceError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -98,17 +99,14 @@ def _run(step: Step) -> Result:
     began_s = time.monotonic()
     program = Path(sys.executable).with_name(step.command[0])
     status = subprocess.run(
-        [str(program), *step.command[1:]], cwd=CLONE, env=_environ(os.environ), check=False
+        [str(program), *step.command[1:]],
+        cwd=CLONE,
+        env=machine.environ_without_settings(),
+        check=False,
     ).returncode
     duration_s = time.monotonic() - began_s
     print(f"   {'ok' if status == 0 else f'failed ({status})'}", flush=True)
     return Result(step=step, status=status, duration_s=duration_s)
-
-
-def _environ(environ: Mapping[str, str]) -> dict[str, str]:
-    # A developer's own settings must not decide what the tests see.
-    names = ("HUNTER_", "AzureWebJobs", "WEBSITE_", "FUNCTIONS_", "PG")
-    return {key: value for key, value in environ.items() if not key.startswith(names)}
 
 
 def _summarise(results: Sequence[Result], missing: Sequence[Program], *, is_ci: bool) -> None:

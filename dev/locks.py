@@ -32,14 +32,14 @@ def _try_lock(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def hold(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock `path` for the block, waiting for another holder; `on_wait` is told once."""
+    """Hold the lock `path` for the block, waiting for its holder; a wait calls `on_wait` once."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        told = False
+        has_waited = False
         while not _try_lock(descriptor):
-            if on_wait is not None and not told:
+            if on_wait is not None and not has_waited:
                 on_wait()
-                told = True
+                has_waited = True
             time.sleep(POLL_S)
         yield
     finally:

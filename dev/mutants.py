@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 
-from dev import promise
+from dev import machine, promise
 from dev.folders import CLONE, cache_folder
 
 LISTS = CLONE / "tests" / "promise" / "mutants"
@@ -140,7 +140,7 @@ def _sound(copies: "SimpleQueue[_Copy]", chosen: Sequence[Mutant]) -> bool:
         status, output = copy.run_tests(*some, timeout_s=TIMEOUT_S * 4)
         copies.put(copy)
         if status != 0:
-            print(f"{output}\nthese have to pass before damage can be told", file=sys.stderr)
+            print(f"{output}\nthese tests have to pass on the sound code first", file=sys.stderr)
         return status == 0
 
     half = (len(tests) + 1) // WORKERS
@@ -209,7 +209,7 @@ class _Copy:
         with subprocess.Popen(
             command,
             cwd=self._folder,
-            env=_environ(),
+            env=machine.environ_without_settings(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -218,7 +218,7 @@ class _Copy:
             try:
                 output, _ = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired:
-                # Its servers end with it: they are bound to the process that started them.
+                # Its servers end with it: its watchdog sees to that.
                 process.kill()
                 output, _ = process.communicate()
                 return None, output
@@ -255,8 +255,3 @@ def _files_of_clone() -> list[str]:
         text=True,
     ).stdout
     return [name for name in listed.split("\0") if name and (CLONE / name).is_file()]
-
-
-def _environ() -> dict[str, str]:
-    names = ("HUNTER_", "AzureWebJobs", "WEBSITE_", "FUNCTIONS_", "PG")
-    return {key: value for key, value in os.environ.items() if not key.startswith(names)}

@@ -11,20 +11,17 @@ from __future__ import annotations
 import ast
 import json
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dev import machine
 from dev.folders import CLONE
-from dev.services.postgres import wheel_binaries
 
 FOLDER = CLONE / "tests" / "promise"
 SENTENCES = FOLDER / "sentences.toml"
@@ -216,17 +213,20 @@ def note(
     if is_long:
         kept = numbers.setdefault("long", {})
         seed = int(os.environ.get("PROMISE_SEED", "1"))
-        kept.update({one: {**tests[one], "seed": seed, **_machine()} for one in tests})
+        kept.update({one: {**tests[one], "seed": seed, **machine.describe()} for one in tests})
     else:
         cases = sum(one.passed for one in outcomes.values())
-        numbers["short"] = {**_machine(), "cases": cases, "tests": tests}
+        numbers["short"] = {**machine.describe(), "cases": cases, "tests": tests}
     _keep(numbers, path)
 
 
 def note_mutants(caught: dict[str, tuple[int, int]]) -> None:
     """Keep how many of each list's mutants a whole replay has caught, and of how many."""
     numbers = read_numbers()
-    numbers["mutants"] = {**_machine(), "lists": {name: list(n) for name, n in caught.items()}}
+    numbers["mutants"] = {
+        **machine.describe(),
+        "lists": {name: list(n) for name, n in caught.items()},
+    }
     _keep(numbers, NUMBERS)
     write(load())
 
@@ -242,22 +242,6 @@ def read_numbers(path: Path = NUMBERS) -> Numbers:
 def _keep(numbers: Numbers, path: Path) -> None:
     text = json.dumps(numbers, indent=1, sort_keys=True)
     path.write_text(f"{text}\n", encoding="utf-8")
-
-
-def _machine() -> Numbers:
-    server = subprocess.run(
-        [str(wheel_binaries() / "postgres"), "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {
-        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "postgres": server.stdout.split()[-1],
-    }
 
 
 def write(source: Source, path: Path = DOCUMENT) -> None:
@@ -330,9 +314,9 @@ def _cases(names: Iterable[str], tests: Numbers) -> str:
     for one in known:
         for unit, number in one["counted"].items():
             counted[unit] = counted.get(unit, 0) + number
-    told = [f"{sum(one['cases'] for one in known):,} cases"]
-    told += [f"{number:,} {unit.replace('_', ' ')}" for unit, number in counted.items()]
-    return "<br>".join(told)
+    parts = [f"{sum(one['cases'] for one in known):,} cases"]
+    parts += [f"{number:,} {unit.replace('_', ' ')}" for unit, number in counted.items()]
+    return "<br>".join(parts)
 
 
 def _mutants(kept: Numbers | None) -> list[str]:
@@ -343,13 +327,13 @@ def _mutants(kept: Numbers | None) -> list[str]:
         (f"[{name}](../tests/promise/mutants/{name}.toml)", f"{caught} of {of}")
         for name, (caught, of) in sorted(kept["lists"].items())
     ]
-    told = (
+    intro = (
         "The code was broken on purpose, each time in one place, and the named test had to fail"
         f" (`python3 -m dev test --mutants`, {_where(kept)})."
     )
     return [
         *parts,
-        told,
+        intro,
         _table(("List of damage", "Caught"), rows),
     ]
 
@@ -363,13 +347,13 @@ def _long_forms(source: Source, kept: Numbers) -> list[str]:
         cases = _cases([one.test], kept)
         took = f"{found['took_s'] / 60:.1f} min, seed {found['seed']}" if found else ""
         rows.append((shown, one.tries, cases, took, _where(found) if found else ""))
-    told = (
+    intro = (
         "The normal run tries a sample. `PROMISE_LONG=1 python3 -m dev test --promise [WORD ...]`"
         " tries all of it, `PROMISE_SEED=N` another sample; these take too long for every change."
     )
     return [
         "### Long forms",
-        told,
+        intro,
         _table(("Test", "The long form tries", "Cases", "Took", "Passed"), rows),
     ]
 

@@ -17,7 +17,8 @@ from types import FrameType
 from typing import NoReturn
 
 from dev import local_settings, locks
-from dev.app import App, AppAnswer
+from dev.app import App
+from dev.asking import Answer
 from dev.folders import CLONE, state_folder
 from dev.local_settings import MissingSettings
 from dev.services.azurite import Azurite
@@ -60,7 +61,7 @@ def main(options: argparse.Namespace) -> int:
             _complain("`dev run` is already running for this clone. Stop it first (Ctrl-C there).")
             return 1
         try:
-            with Supervisor(records=state / "processes") as supervisor:
+            with Supervisor() as supervisor:
                 try:
                     return _run(options, state, supervisor)
                 finally:
@@ -88,7 +89,13 @@ def _run(options: argparse.Namespace, state: Path, supervisor: Supervisor) -> in
     environ = local_settings.environ_for(world.values, CLONE, live=options.live)
     _migrate(environ, ask_first=options.live)
     _sign_in(environ, interactive=options.live)
-    with _app(options, state, supervisor, world, environ) as app:
+    needs_file = App.func() is not None and not options.live
+    with (
+        local_settings.generated(CLONE, state, world.values)
+        if needs_file
+        else contextlib.nullcontext()
+    ):
+        app = _start_app(options, state, supervisor, world, environ)
         answer = _first_sync(app)
         if not options.live and _needs_sign_in(answer):
             # The simulator has forgotten its sign-ins, say after a kill.
@@ -276,40 +283,36 @@ def _is_signed_in(environ: Mapping[str, str]) -> bool:
 # The app
 
 
-@contextlib.contextmanager
-def _app(
+def _start_app(
     options: argparse.Namespace,
     state: Path,
     supervisor: Supervisor,
     world: World,
     environ: Mapping[str, str],
-) -> Iterator[App]:
-    with contextlib.ExitStack() as stack:
-        with _step("App") as notes:
-            if App.func() is not None and not options.live:
-                stack.enter_context(local_settings.generated(CLONE, state, world.values))
-            app = App.start(
-                supervisor,
-                state,
-                environ=environ,
-                values=world.values,
-                port=options.port,
-                show=options.verbose,
-            )
-            notes.append(f"{app.url} ({'func' if app.is_func else 'dev.host'})")
-        yield app
+) -> App:
+    with _step("App") as notes:
+        app = App.start(
+            supervisor,
+            state,
+            environ=environ,
+            values=world.values,
+            port=options.port,
+            show=options.verbose,
+        )
+        notes.append(f"{app.url} ({'func' if app.is_func else 'dev.host'})")
+    return app
 
 
-def _needs_sign_in(answer: AppAnswer) -> bool:
+def _needs_sign_in(answer: Answer) -> bool:
     return answer.status == 503 and _code(answer) == "sign_in_needed"
 
 
-def _code(answer: AppAnswer) -> str:
+def _code(answer: Answer) -> str:
     error = answer.content.get("error")
     return str(answer.content.get("code") or (error.get("code") if isinstance(error, dict) else ""))
 
 
-def _first_sync(app: App) -> AppAnswer:
+def _first_sync(app: App) -> Answer:
     began_s = time.monotonic()
     _say("\nFirst sync …")
     while True:
@@ -324,7 +327,7 @@ def _first_sync(app: App) -> AppAnswer:
             _say(f"  so far: {_counts(answer)}")
 
 
-def _report(app: App, answer: AppAnswer) -> bool:
+def _report(app: App, answer: Answer) -> bool:
     if answer.status == 200 and answer.content.get("success") is True:
         _say(f"  {_counts(answer)}")
         return True
@@ -333,7 +336,7 @@ def _report(app: App, answer: AppAnswer) -> bool:
     return False
 
 
-def _counts(answer: AppAnswer) -> str:
+def _counts(answer: Answer) -> str:
     counts = answer.content
     names = ("fetched", "inserted", "updated", "unchanged", "skipped", "quarantined")
     text = ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name) is not None)

@@ -1,9 +1,13 @@
-"""The timer's schedule: what Azure accepts as one, and when it fires.
+"""The timer's schedule: six NCRONTAB fields in UTC, read for the app and for the local host.
 
-Azure Functions take a six-field NCRONTAB expression in UTC (second minute hour day month
-day-of-week) or a TimeSpan (`hh:mm:ss`). A general cron library accepts more (`L`, `?`, `@daily`,
-weekday 7) and less, so the text is read here, by NCRONTAB's rules, and only the calendar is the
-library's: a day has to fit both day fields, not one of them.
+The fields are second, minute, hour, day, month and day of the week. A general cron library accepts
+more (`L`, `?`, `@daily`, weekday 7) and less, so the text is read here by NCRONTAB's rules. Only
+the calendar is the library's: a day has to fit both day fields.
+
+Some of what Azure accepts is refused, because it does not do what its writer expects: five fields,
+a range that runs backwards (Azure swaps its ends), a step of 0 (Azure reads it as 1), a day that
+none of the months has (it never fires), and a time span such as `00:10:00` (it fires on an App
+Service plan only).
 """
 
 from __future__ import annotations
@@ -13,10 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_TIME_SPAN = re.compile(r"(?:(\d{1,4})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})", re.ASCII)
 _PART = re.compile(r"(\*|[0-9a-z]+)(?:-([0-9a-z]+))?(?:/(\d{1,4}))?", re.ASCII)
 
 
@@ -54,12 +60,10 @@ class _Field:
         return range(start, end + 1, step)
 
     def _number(self, text: str, part: str) -> int:
-        if text.isdecimal():
-            value = int(text)
-        elif text in self.names:
-            value = self.names.index(text) + self.low
-        else:
+        named = [index for index, name in enumerate(self.names) if text in (name, name[:3])]
+        if not named and not text.isdecimal():
             raise ValueError(f"{self.name} {part!r} is not a number")
+        value = named[0] + self.low if named else int(text)
         if not self.low <= value <= self.high:
             raise ValueError(f"{self.name} {part!r} must be {self.low} to {self.high}")
         return value
@@ -76,7 +80,7 @@ _FIELDS = (
 
 
 def check_schedule(text: str) -> None:
-    """Refuse what Azure would refuse as a timer's schedule, and what would never fire.
+    """Refuse a schedule that Azure would refuse, or that would not fire as it reads.
 
     Raises:
         ValueError: saying which field is wrong, and why.
@@ -87,8 +91,6 @@ def check_schedule(text: str) -> None:
 def previous_times(schedule: str, now: datetime, count: int) -> list[datetime]:
     """The last scheduled times up to and including `now`, newest first.
 
-    A TimeSpan has no fixed times: they are counted back from `now`.
-
     Args:
         schedule: as `check_schedule` accepts it.
         now: aware UTC.
@@ -97,52 +99,35 @@ def previous_times(schedule: str, now: datetime, count: int) -> list[datetime]:
     Raises:
         ValueError: the schedule is wrong.
     """
-    read = _read(schedule)
-    if isinstance(read, timedelta):
-        return [now - read * back for back in range(count)]
     just_after = now.replace(microsecond=0) + timedelta(seconds=1)
-    times = _calendar(read, just_after, forward=False)
+    times = _calendar(_read(schedule), just_after, forward=False)
     return [next(times) for _ in range(count)]
 
 
 def next_time(schedule: str, now: datetime) -> datetime:
-    """The next scheduled time after `now` (aware UTC); of a TimeSpan the latest possible one.
+    """The next scheduled time after `now` (aware UTC).
 
     Raises:
         ValueError: the schedule is wrong.
     """
-    read = _read(schedule)
-    if isinstance(read, timedelta):
-        return now + read
-    return next(_calendar(read, now.replace(microsecond=0), forward=True))
+    return next(_calendar(_read(schedule), now.replace(microsecond=0), forward=True))
 
 
-def _read(text: str) -> tuple[list[int], ...] | timedelta:
-    if ":" in text:
-        return _time_span(text)
+def _read(text: str) -> tuple[list[int], ...]:
     parts = text.split()
+    if len(parts) == len(_FIELDS) - 1:
+        with_seconds = " ".join(("0", *parts))
+        _read(with_seconds)
+        raise ValueError(f"has no field for the seconds; with one it is {with_seconds}")
     if len(parts) != len(_FIELDS):
         raise ValueError(
-            f"must have six fields (second minute hour day month day-of-week), not {len(parts)}"
+            "must be six fields (second minute hour day month day-of-week), and no time span"
         )
     values = tuple(field.values(part) for field, part in zip(_FIELDS, parts, strict=True))
     days, months = values[3], values[4]
     if all(days[0] > _DAYS_IN_MONTH[month - 1] for month in months):
         raise ValueError("never fires: no month that it names has that day")
     return values
-
-
-def _time_span(text: str) -> timedelta:
-    found = _TIME_SPAN.fullmatch(text.strip())
-    if found is None:
-        raise ValueError("must be six NCRONTAB fields, or a time span such as 00:10:00")
-    days, hours, minutes, seconds = (int(group or 0) for group in found.groups())
-    if hours > 23 or minutes > 59 or seconds > 59:
-        raise ValueError("a time span's hours end at 23, minutes and seconds at 59 (d.hh:mm:ss)")
-    span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    if not span:
-        raise ValueError("a time span must be longer than nothing")
-    return span
 
 
 def _calendar(

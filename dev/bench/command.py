@@ -7,32 +7,29 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dev import machine
 from dev.bench.cold_start import measure_cold_start
 from dev.bench.drawing import draw
-from dev.bench.environment import REQUIREMENTS
 from dev.bench.growth import measure_growth
 from dev.bench.loading import SHORT_UP_TO, measure_latency, measure_loading
+from dev.bench.options import SECTIONS
 from dev.bench.reading import measure_reading
-from dev.bench.stage import CONTENDERS
+from dev.bench.stage import CONTENDERS_NEED
 from dev.bench.summary import Results, budgets, tables
-from dev.folders import state_folder
-from dev.services.postgres import wheel_binaries
+from dev.bootstrap import SetupError
+from dev.folders import CLONE, state_folder
 from dev.services.processes import ServiceError
 
-SECTIONS = ("loading", "latency", "cold_start", "reading", "growth")
 MILLION = 1_000_000
 
 
-def main(arguments: list[str]) -> int:
+def main(options: argparse.Namespace) -> int:
     """Measure, print, and write the results; returns the exit code."""
-    options = _parser().parse_args(arguments)
     if options.draw is not None:
         draw(options.draw)
         return 0
@@ -40,7 +37,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True)
     try:
         results = _measure(options, folder)
-    except ServiceError as error:
+    except (ServiceError, SetupError) as error:
         _say(f"\n{error}")
         return 1
     except KeyboardInterrupt:
@@ -55,59 +52,6 @@ def main(arguments: list[str]) -> int:
     if wrong:
         _say(f"{wrong} rows differ from the simulator's truth: the figures mean nothing.")
     return 1 if wrong else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m dev bench",
-        description="Measure this product beside the usual tool (dlt), a row-by-row script and "
-        "the floor, each on a PostgreSQL of its own. Figures only mean something on a machine "
-        "that does nothing else; ratios are of contenders that took turns in one run.",
-    )
-    parser.add_argument(
-        "--n", type=_sizes, default=[10_000, 100_000], metavar="N,N", help="referrals to load"
-    )
-    parser.add_argument(
-        "--latency", type=float, default=150.0, metavar="MS", help="of a request, where it counts"
-    )
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=3,
-        help="of each contender but the slow ones; thrice as many where a round takes seconds",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    parser.add_argument("--quick", action="store_true", help="2,000 referrals, one round")
-    parser.add_argument(
-        "--full",
-        action="store_true",
-        help="a million referrals, and the slow contenders at every size",
-    )
-    parser.add_argument(
-        "--only", type=_words(SECTIONS), default=SECTIONS, metavar=",".join(SECTIONS)
-    )
-    parser.add_argument(
-        "--contenders", type=_words(CONTENDERS), default=CONTENDERS, metavar=",".join(CONTENDERS)
-    )
-    parser.add_argument(
-        "--draw", type=Path, metavar="FILE", help="only make docs/performance.* from this file"
-    )
-    return parser
-
-
-def _sizes(text: str) -> list[int]:
-    return sorted(int(word.replace("_", "")) for word in text.split(","))
-
-
-def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    def read(text: str) -> tuple[str, ...]:
-        words = tuple(text.split(","))
-        unknown = set(words) - set(known)
-        if unknown:
-            raise argparse.ArgumentTypeError(f"not known: {', '.join(sorted(unknown))}")
-        return words
-
-    return read
 
 
 def _measure(options: argparse.Namespace, folder: Path) -> Results:
@@ -159,24 +103,14 @@ def _measure(options: argparse.Namespace, folder: Path) -> Results:
 
 
 def _machine() -> dict[str, Any]:
-    server = subprocess.run(
-        [str(wheel_binaries() / "postgres"), "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     pins = dict(
         line.split("==")
-        for line in REQUIREMENTS.read_text(encoding="utf-8").split()
+        for line in (CLONE / CONTENDERS_NEED[0]).read_text(encoding="utf-8").split()
         if "==" in line
     )
     return {
-        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "cores": os.cpu_count(),
+        **machine.describe(),
         "processor": _processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "postgres": server.stdout.split()[-1],
         "dlt": pins["dlt[postgres]"],
         "msgspec": version("msgspec"),
         "psycopg": version("psycopg"),

@@ -16,19 +16,18 @@ from typing import Any
 import psutil
 import psycopg
 
-from dev import local_settings
+from dev import bootstrap, local_settings
 from dev.bench.contenders.task import Task
-from dev.bench.environment import ensure_environment
 from dev.folders import CLONE
 from dev.services.azurite import Azurite
 from dev.services.postgres import Postgres
 from dev.services.processes import ServiceError, Supervisor
 from dev.services.simulator import SimulatorProcess
-from dev.simulator.client import SimulatorClient
+from dev.simulator import Simulator, connect
 
 DATABASE = "bench"
+CONTENDERS_NEED = ("dev/bench/requirements.txt",)
 _LONGEST_S = 3600.0
-CONTENDERS = ("product", "floor", "dlt_tuned", "dlt_documented", "row_by_row")
 _OWN_TABLES = ("product", "floor", "row_by_row")
 # What the machine has anyway: a first start's small buffers would measure the disk instead.
 SERVER_OPTIONS = {
@@ -157,7 +156,7 @@ class Stage:
     supervisor: Supervisor
     folder: Path
     simulator: SimulatorProcess
-    client: SimulatorClient
+    client: Simulator
     azurite: Azurite
     referrals: int
     page_size: int
@@ -174,7 +173,7 @@ class Stage:
         """
         with Supervisor() as supervisor:
             simulator = SimulatorProcess.start(supervisor, folder / "simulator", referrals=1)
-            client = SimulatorClient(simulator.url, simulator.ca_file, timeout_s=_LONGEST_S)
+            client = connect(simulator.url, simulator.ca_file, timeout_s=_LONGEST_S)
             azurite = Azurite.start(supervisor, folder / "azurite", in_memory=True)
             stage = cls(
                 supervisor=supervisor,
@@ -334,5 +333,5 @@ class Stage:
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
         if arena.contender.startswith("dlt"):
-            python = str(ensure_environment())
+            python = str(bootstrap.ensure_environment(CONTENDERS_NEED))
         return [python, "-m", f"dev.bench.contenders.{arena.contender}", str(file)], environ

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dev import asking
 from dev.deploy.hooks import cloud
 
 API = "/api/v1/partner-center"
@@ -39,25 +40,11 @@ class Probe:
 
     def ask(
         self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Any]:
+    ) -> tuple[int, dict[str, Any]]:
         """Status and JSON; headers None: the operator's."""
-        import requests
-
         sent = dict(self.credential if headers is None else headers)
-        try:
-            answer = requests.request(
-                method,
-                self.url + path,
-                headers=sent,
-                json={} if method == "POST" else None,
-                timeout=ANSWER_TIMEOUT_S,
-            )
-        except requests.RequestException as error:
-            return 0, {"code": type(error).__name__}
-        try:
-            return answer.status_code, answer.json()
-        except ValueError:
-            return answer.status_code, {}
+        answer = asking.ask(method, self.url + path, headers=sent, timeout_s=ANSWER_TIMEOUT_S)
+        return answer.status, answer.content
 
 
 def open_probe() -> Probe:
@@ -162,8 +149,7 @@ def _status(probe: Probe) -> dict[str, Any]:
     status, answer = probe.ask(f"{API}/status")
     if status != 200:
         raise cloud.HookError(f"the status answers {status} ({answer.get('code', 'no code')})")
-    found: dict[str, Any] = answer
-    return found
+    return answer
 
 
 def _rows(probe: Probe) -> str:

@@ -1,50 +1,61 @@
 """`python -m dev.host --app FOLDER`: run a function app on 127.0.0.1."""
 
 import argparse
+import asyncio
+import contextlib
 import json
 import logging
 import os
-import secrets
+import socket
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from dev.host import configuration, schedules
+import uvicorn
+
+from dev.host import configuration
 from dev.host.errors import HostError
-from dev.host.http import Endpoint, Keys, Server, Site
+from dev.host.http import Endpoint, Site
 from dev.host.timers import Timer
 from dev.host.worker import Function, Worker
 from dev.services.processes import write_private
 from dev.services.stopping import Stop
+from pc_core.schedule import check_schedule
 
 log = logging.getLogger("host")
 
-GRACE_S = 3.0
-HOME_PAGE_SETTING = "AzureWebJobsDisableHomepage"
+GRACE_S = 3
+IDLE_TIMEOUT_S = 130
+WAITING_CALLERS = 128
+
+
+def _absolute(path: str) -> Path:
+    # The host changes into the app's folder.
+    return Path(path).absolute()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dev.host", description=__doc__)
     parser.add_argument("--app", type=Path, default=Path(), help="folder with function_app.py")
     parser.add_argument("--port", type=int, default=7071, help="0 picks a free one")
-    parser.add_argument("--port-file", type=Path, help="JSON: port, pid, keys, once it is ready")
+    parser.add_argument("--port-file", type=_absolute, help="JSON: port and pid, once it serves")
     parser.add_argument("--settings", type=Path, help="a file like local.settings.json")
-    parser.add_argument(
-        "--add-header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="hand this header to the functions too, for callers from this machine",
-    )
     parser.add_argument(
         "--added-headers-file",
         type=Path,
-        help="a JSON object of such headers, for those that nobody may read in a process list",
+        help="a JSON object of headers that functions get too, for callers from this machine",
     )
-    parser.add_argument("--function-key", default="", help="the key for auth level function")
-    parser.add_argument("--master-key", default="", help="the key for auth level admin")
-    parser.add_argument("--exit-with-parent", type=int, metavar="PID", help="end when PID ends")
     return parser
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to `Stop`, which also takes SIGHUP."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
 
 
 def _configure_logging() -> None:
@@ -59,8 +70,9 @@ def _configure_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(Formatter("[%(asctime)s] %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # The worker library's own notes, which Azure keeps apart from the app's.
+    # The worker library's own notes, which Azure keeps apart from the app's, and the server's.
     logging.getLogger("azure.functions").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 def _apply_settings(path: Path | None, port: int) -> None:
@@ -74,110 +86,129 @@ def _apply_settings(path: Path | None, port: int) -> None:
         os.environ.setdefault(key, value)
 
 
-def _added_headers(texts: list[str], path: Path | None) -> dict[str, str]:
-    headers = {} if path is None else configuration.read_texts(path)
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not colon or not name.strip():
-            raise HostError("--add-header needs 'NAME: VALUE'.")
-        headers[name.strip()] = value.strip()
-    return headers
-
-
 def _is_enabled(function: Function) -> bool:
     setting = os.environ.get(f"AzureWebJobs.{function.name}.Disabled", "")
     return setting.lower() not in {"true", "1"}
 
 
-def _timer(worker: Worker, function: Function) -> Timer:
-    where = f"The timer of function {function.name}"
-    schedule = configuration.resolve(function.trigger["schedule"], os.environ, where)
-    return Timer(
-        worker=worker,
-        function=function,
-        schedule=schedules.parse(schedule),
-        run_on_startup=bool(function.trigger.get("runOnStartup")),
-    )
+def _timer(worker: Worker, function: Function) -> Timer | None:
+    """The timer of a function; None, and a line in the log, where its schedule is unusable."""
+    try:
+        schedule = configuration.resolve(function.trigger["schedule"], os.environ)
+        check_schedule(schedule)
+    except (HostError, ValueError) as error:
+        # As in Azure, the functions without a fault are served all the same.
+        where = f"The '{function.name}' function is in error: schedule"
+        log.error("%s %s: %s", where, function.trigger["schedule"], error)  # noqa: TRY400
+        return None
+    return Timer(worker=worker, function=function, schedule=schedule)
 
 
-def _site(options: argparse.Namespace, server: Server, worker: Worker) -> Site:
+async def _site(options: argparse.Namespace, worker: Worker, port: int) -> Site:
     app = options.app.resolve()
-    _apply_settings(options.settings, server.port)
-    host = configuration.read_host_json(app)
+    _apply_settings(options.settings, port)
+    prefix = configuration.read_route_prefix(app)
+    added = options.added_headers_file
+    added_headers = {} if added is None else configuration.read_texts(added)
     os.chdir(app)
-    functions = [function for function in worker.start() if _is_enabled(function)]
-    if not functions:
-        raise HostError(f"{app} has no function with an HTTP or timer trigger.")
-    http = [function for function in functions if function.trigger["type"] == "httpTrigger"]
-    timers = [function for function in functions if function.trigger["type"] == "timerTrigger"]
+    functions = [function for function in await worker.start() if _is_enabled(function)]
+    timers = [
+        timer
+        for function in functions
+        if function.trigger["type"] == "timerTrigger"
+        and (timer := _timer(worker, function)) is not None
+    ]
     return Site(
         worker=worker,
-        endpoints=[Endpoint.of(function, host.route_prefix) for function in http],
-        timers={function.name: _timer(worker, function) for function in timers},
-        keys=Keys(
-            function=options.function_key or secrets.token_urlsafe(32),
-            master=options.master_key or secrets.token_urlsafe(32),
-        ),
-        custom_headers=host.custom_headers,
-        added_headers=_added_headers(options.add_header, options.added_headers_file),
-        has_home_page=os.environ.get(HOME_PAGE_SETTING, "").lower() != "true",
-        port=server.port,
+        endpoints=[
+            Endpoint.of(function, prefix)
+            for function in functions
+            if function.trigger["type"] == "httpTrigger"
+        ],
+        timers={timer.function.name: timer for timer in timers},
+        added_headers=added_headers,
+        port=port,
     )
 
 
 def _announce(site: Site, port_file: Path | None) -> None:
     for endpoint in site.endpoints:
-        methods = ",".join(sorted(endpoint.methods)) or "ANY"
-        path = endpoint.route.template.strip("/")
+        methods, path = ",".join(sorted(endpoint.methods)), endpoint.route.template.strip("/")
         log.info(
             "%s: [%s] http://localhost:%d/%s", endpoint.function.name, methods, site.port, path
         )
     for name in site.timers:
         log.info("%s: timerTrigger", name)
     if port_file is not None:
-        content = {
-            "port": site.port,
-            "pid": os.getpid(),
-            "function_key": site.keys.function,
-            "master_key": site.keys.master,
-        }
-        write_private(port_file, json.dumps(content))
+        write_private(port_file, json.dumps({"port": site.port, "pid": os.getpid()}))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until a signal or the parent's end; returns the exit code."""
     options = _parser().parse_args(arguments)
     stop = Stop()
-    for name in ("port_file", "settings", "added_headers_file"):
-        if getattr(options, name) is not None:
-            setattr(options, name, getattr(options, name).absolute())
     try:
-        with Server(options.port) as server:
-            return _serve(options, server, stop)
+        with _listen(options.port) as listener:
+            asyncio.run(_serve(options, listener, stop))
     except HostError as error:
         print(f"The host could not start: {error}", file=sys.stderr, flush=True)
         return 1
-
-
-def _serve(options: argparse.Namespace, server: Server, stop: Stop) -> int:
-    worker = Worker(options.app.resolve())
-    stopping = threading.Event()
-    _configure_logging()
-    site = server.site = _site(options, server, worker)
-    work = [threading.Thread(target=server.serve_forever, name="http", daemon=True)]
-    for name, timer in site.timers.items():
-        work.append(
-            threading.Thread(target=timer.keep_time, args=(stopping,), name=name, daemon=True)
-        )
-    for thread in work:
-        thread.start()
-    _announce(site, options.port_file)
-    log.info("Stopping: %s.", stop.wait(options.exit_with_parent))
-    stopping.set()
-    server.shutdown()
-    if not worker.wait_until_idle(GRACE_S):
-        log.warning("A function was still running and is cut off, as when Azure ends an instance.")
     return 0
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        # Callers may come at once; they wait until the app is loaded.
+        return socket.create_server(("127.0.0.1", port), backlog=WAITING_CALLERS)
+    except OSError as error:
+        raise HostError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}") from None
+
+
+async def _serve(options: argparse.Namespace, listener: socket.socket, stop: Stop) -> None:
+    worker = Worker(options.app.resolve())
+    _configure_logging()
+    site = await _site(options, worker, listener.getsockname()[1])
+    server = Server(
+        uvicorn.Config(
+            site,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=WAITING_CALLERS,
+            timeout_keep_alive=IDLE_TIMEOUT_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    timers = [asyncio.create_task(timer.keep_time()) for timer in site.timers.values()]
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    _announce(site, options.port_file)
+    stopped = _stopped(stop)
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    for timer in timers:
+        timer.cancel()
+    _, is_idle = await asyncio.gather(serving, worker.wait_until_idle(GRACE_S))
+    if not is_idle:
+        log.warning("A function was still running and is cut off, as when Azure ends an instance.")
+
+
+def _stopped(stop: Stop) -> "asyncio.Future[None]":
+    """Is done once the host is to end."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[None] = loop.create_future()
+
+    def wait() -> None:
+        log.info("Stopping: %s.", stop.wait())
+        loop.call_soon_threadsafe(stopped.set_result, None)
+
+    # The loop wakes often by itself, so that Python gets to see a signal that another thread took.
+    threading.Thread(target=wait, name="stop", daemon=True).start()
+    return stopped
 
 
 def _leave(status: int) -> None:

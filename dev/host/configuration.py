@@ -3,51 +3,29 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dev.host.errors import HostError
 
-DEFAULT_ROUTE_PREFIX = "api"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostConfiguration:
-    """What this host reads of host.json."""
-
-    route_prefix: str = DEFAULT_ROUTE_PREFIX
-    custom_headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_host_json(app: Path) -> HostConfiguration:
-    """Read the app's host.json.
+def read_route_prefix(app: Path) -> str:
+    """What host.json puts before every route.
 
     Raises:
-        HostError: it is missing or malformed.
+        HostError: host.json is missing or malformed.
     """
-    content = _read_object(app / "host.json")
-    if content.get("version") != "2.0":
-        raise HostError(f'{app / "host.json"} must say "version": "2.0".')
-    extensions = content.get("extensions", {})
-    http = extensions.get("http", {}) if isinstance(extensions, dict) else {}
-    headers = http.get("customHeaders", {})
-    return HostConfiguration(
-        route_prefix=str(http.get("routePrefix", DEFAULT_ROUTE_PREFIX)).strip("/"),
-        custom_headers={str(name): str(value) for name, value in headers.items()},
-    )
+    extensions = _read_object(app / "host.json").get("extensions", {})
+    return str(extensions.get("http", {}).get("routePrefix", "api"))
 
 
 def read_settings(path: Path) -> dict[str, str]:
     """The values of a settings file.
 
     Raises:
-        HostError: it is missing, malformed or encrypted.
+        HostError: it is missing or malformed.
     """
-    content = _read_object(path)
-    if content.get("IsEncrypted"):
-        raise HostError(f"{path} is encrypted, which only `func` can read.")
-    return _texts(content.get("Values"), f'{path}, "Values"')
+    return _texts(_read_object(path).get("Values"), f'{path}, "Values"')
 
 
 def read_texts(path: Path) -> dict[str, str]:
@@ -59,13 +37,7 @@ def read_texts(path: Path) -> dict[str, str]:
     return _texts(_read_object(path), str(path))
 
 
-def _texts(values: object, where: str) -> dict[str, str]:
-    if not isinstance(values, dict) or not all(isinstance(text, str) for text in values.values()):
-        raise HostError(f"{where} must hold an object with texts only.")
-    return {str(key): str(value) for key, value in values.items()}
-
-
-def resolve(text: str, environ: Mapping[str, str], where: str) -> str:
+def resolve(text: str, environ: Mapping[str, str]) -> str:
     """Replace each `%SETTING%` in `text`.
 
     Raises:
@@ -73,12 +45,17 @@ def resolve(text: str, environ: Mapping[str, str], where: str) -> str:
     """
 
     def value(found: re.Match[str]) -> str:
-        name = found[1]
-        if not environ.get(name):
-            raise HostError(f"{where} uses %{name}%, but there is no setting {name}.")
-        return environ[name]
+        if not environ.get(found[1]):
+            raise HostError(f"'{found[0]}' does not resolve to a value.")
+        return environ[found[1]]
 
     return re.sub(r"%([^%\s]+)%", value, text)
+
+
+def _texts(values: object, where: str) -> dict[str, str]:
+    if not isinstance(values, dict) or not all(isinstance(text, str) for text in values.values()):
+        raise HostError(f"{where} must hold an object with texts only.")
+    return values
 
 
 def _read_object(path: Path) -> dict[str, Any]:

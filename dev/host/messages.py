@@ -1,7 +1,7 @@
 """The messages that the worker library exchanges with a host, as plain objects.
 
-In Azure they are protobuf; the library builds and reads them through the object `protos` that the
-host hands it, so that objects with the same attributes do.
+In Azure they are protobuf. The library builds and reads them through the object `protos` that the
+host hands it, so objects with the same attributes do.
 """
 
 from types import SimpleNamespace
@@ -46,44 +46,18 @@ class StatusResult(Message):
     Success = 1
 
 
-class SameSite:
-    """A cookie's SameSite, by the name that goes into the header."""
-
-    Lax = "Lax"
-    Strict = "Strict"
-    ExplicitNone = "None"
-
-
-setattr(SameSite, "None", "")
-
-
-class RpcHttpCookie(Message):
-    """A cookie of an answer."""
-
-    SameSite = SameSite
-
-
 PROTOS = SimpleNamespace(
     BindingInfo=BindingInfo,
     ParameterBinding=ParameterBinding,
-    RpcHttpCookie=RpcHttpCookie,
     StatusResult=StatusResult,
     TypedData=TypedData,
     **dict.fromkeys(
         (
-            "FunctionEnvironmentReloadResponse",
-            "FunctionLoadResponse",
             "FunctionMetadataResponse",
             "InvocationResponse",
-            "NullableBool",
-            "NullableDouble",
-            "NullableString",
-            "NullableTimestamp",
             "RpcException",
             "RpcFunctionMetadata",
             "RpcHttp",
-            "RpcRetryOptions",
-            "Timestamp",
             "WorkerInitResponse",
             "WorkerMetadata",
         ),

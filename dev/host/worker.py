@@ -5,10 +5,8 @@ import json
 import logging
 import secrets
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,90 +39,86 @@ class Outcome:
 
 
 class Worker:
-    """The worker library on an event loop of its own, as in a worker process in Azure."""
+    """The worker library on the running event loop; each invocation is a task of its own."""
 
     def __init__(self, app: Path) -> None:
         self._app = app
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="worker", daemon=True)
-        self._running = 0
-        self._idle = threading.Condition()
+        self._running: set[asyncio.Task[Outcome]] = set()
 
-    def start(self) -> list[Function]:
+    async def start(self) -> list[Function]:
         """Load the app; returns its functions with an HTTP or timer trigger, ordered by name.
 
         Raises:
             HostError: the app could not be loaded; the message holds the traceback.
         """
         sys.path.insert(0, str(self._app))
-        self._thread.start()
         runtime.start_threadpool_executor()
-        request = _request(
-            "worker_init_request",
-            Message(capabilities={}, function_app_directory=str(self._app)),
-        )
-        answer = self._wait_for(runtime.worker_init_request(request))
+        content = Message(capabilities={}, function_app_directory=str(self._app))
+        answer = await runtime.worker_init_request(_request("worker_init_request", content))
         if answer.result.status != PROTOS.StatusResult.Success:
             error = answer.result.exception
             raise HostError(f"The app could not be loaded: {error.message}\n{error.stack_trace}")
-        metadata = self._wait_for(
-            runtime.functions_metadata_request(_request("functions_metadata_request", Message()))
-        ).function_metadata_results
-        if metadata is None:
+        request = _request("functions_metadata_request", Message())
+        answer = await runtime.functions_metadata_request(request)
+        if answer.function_metadata_results is None:
             raise HostError(f"There is no function_app.py in {self._app}.")
-        functions = [function for entry in metadata if (function := _function(entry)) is not None]
-        # The host's order decides which of two routes that fit a path gets it.
-        return sorted(functions, key=lambda function: function.name.upper())
+        functions = [_function(entry) for entry in answer.function_metadata_results]
+        # The host's order decides which of two routes that match a path gets it.
+        return sorted(filter(None, functions), key=lambda function: function.name.upper())
 
-    def invoke(self, function: Function, data: TypedData, reason: str) -> Outcome:
-        """Run a function with its trigger's value and wait for its end."""
-        invocation_id = str(uuid.uuid4())
-        request = _request(
-            "invocation_request",
-            Message(
-                invocation_id=invocation_id,
-                function_id=function.id,
-                input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
-                trigger_metadata={},
-                trace_context=Message(
-                    trace_parent=_new_trace_parent(), trace_state="", attributes={}
-                ),
-                retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
-            ),
-        )
-        label = f"'Functions.{function.name}'"
-        log.info("Executing %s (Reason='%s', Id=%s)", label, reason, invocation_id)
-        with self._idle:
-            self._running += 1
-        began_s = time.monotonic()
-        try:
-            answer = self._wait_for(runtime.invocation_request(request))
-        finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
-        duration_ms = round((time.monotonic() - began_s) * 1000)
-        if answer.result.status != PROTOS.StatusResult.Success:
-            error = answer.result.exception
-            log.error(
-                "Executed %s (Failed, Id=%s, Duration=%dms)\n%s\n%s",
-                label,
-                invocation_id,
-                duration_ms,
-                error.message,
-                error.stack_trace,
-            )
-            return Outcome(value=None, failure=error.message)
-        log.info("Executed %s (Succeeded, Id=%s, Duration=%dms)", label, invocation_id, duration_ms)
-        return Outcome(value=answer.return_value, failure=None)
+    async def invoke(self, function: Function, data: TypedData, reason: str) -> Outcome:
+        """Run a function with its trigger's value and wait for its end.
 
-    def wait_until_idle(self, timeout_s: float) -> bool:
+        The function runs on when the waiting task is cancelled.
+        """
+        invocation = asyncio.create_task(_invoke(function, data, reason))
+        self._running.add(invocation)
+        invocation.add_done_callback(self._running.discard)
+        return await asyncio.shield(invocation)
+
+    async def wait_until_idle(self, timeout_s: float) -> bool:
         """Wait for the running invocations; returns whether all have ended in time."""
-        with self._idle:
-            return self._idle.wait_for(lambda: self._running == 0, timeout_s)
+        if not self._running:
+            return True
+        _, late = await asyncio.wait(self._running, timeout=timeout_s)
+        return not late
 
-    def _wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+async def _invoke(function: Function, data: TypedData, reason: str) -> Outcome:
+    invocation_id = str(uuid.uuid4())
+    request = _request(
+        "invocation_request",
+        Message(
+            invocation_id=invocation_id,
+            function_id=function.id,
+            input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
+            trigger_metadata={},
+            trace_context=Message(trace_parent=_new_trace_parent(), trace_state="", attributes={}),
+            retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
+        ),
+    )
+    label = f"'Functions.{function.name}'"
+    log.info("Executing %s (Reason='%s', Id=%s)", label, reason, invocation_id)
+    began_s = time.monotonic()
+    value: TypedData | None = None
+    failure: str | None = None
+    trace = ""
+    try:
+        answer = await runtime.invocation_request(request)
+    except (KeyboardInterrupt, SystemExit) as error:
+        # The library passes these on, and they would end the host's event loop.
+        failure = repr(error)
+    else:
+        if answer.result.status == PROTOS.StatusResult.Success:
+            value = answer.return_value
+        else:
+            failure, trace = answer.result.exception.message, answer.result.exception.stack_trace
+    ended = f"Id={invocation_id}, Duration={round((time.monotonic() - began_s) * 1000)}ms"
+    if failure is None:
+        log.info("Executed %s (Succeeded, %s)", label, ended)
+    else:
+        log.error("Executed %s (Failed, %s)\n%s\n%s", label, ended, failure, trace)
+    return Outcome(value=value, failure=failure)
 
 
 def _new_trace_parent() -> str:

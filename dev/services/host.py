@@ -1,7 +1,6 @@
 """The local Functions host as a process of its own."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ class HostProcess:
     """A running host with an app on it."""
 
     port: int
-    function_key: str
-    master_key: str
     child: Child
 
     @property
@@ -67,17 +64,10 @@ class HostProcess:
             *("--port-file", str(port_file)),
             *("--settings", str(settings_file)),
             *("--added-headers-file", str(headers_file)),
-            *("--exit-with-parent", str(os.getpid())),
         ]
         child = supervisor.start("app", command, log=folder / "app.log", environ=environ, show=show)
         child.wait_until(port_file.exists, START_TIMEOUT_S)
-        found = json.loads(port_file.read_text(encoding="utf-8"))
-        return cls(
-            port=found["port"],
-            function_key=found["function_key"],
-            master_key=found["master_key"],
-            child=child,
-        )
+        return cls(port=json.loads(port_file.read_text(encoding="utf-8"))["port"], child=child)
 
 
 def settings_text(values: Mapping[str, str]) -> str:

@@ -40,8 +40,8 @@ def ensure_installed(name: str, title: str, say: Callable[[str], None] = print) 
 
     Args:
         name: of the folder in dev/ with package.json and its lock file.
-        title: for people.
-        say: tells progress.
+        title: its name in messages.
+        say: prints a line of progress.
 
     Raises:
         ServiceError: npm could not install it.
@@ -94,16 +94,3 @@ def axe(say: Callable[[str], None] = print) -> Path:
         ServiceError: npm could not install it.
     """
     return ensure_installed("axe", "axe-core", say) / "node_modules" / "axe-core" / "axe.min.js"
-
-
-def lighthouse(say: Callable[[str], None] = print) -> Path:
-    """The script that starts Lighthouse on our Node; used by tests alone.
-
-    A newer one: change its version in dev/lighthouse/package.json, then in that folder
-    `npm install --package-lock-only`.
-
-    Raises:
-        ServiceError: npm could not install it.
-    """
-    folder = ensure_installed("lighthouse", "Lighthouse", say)
-    return folder / "node_modules" / "lighthouse" / "cli" / "index.js"

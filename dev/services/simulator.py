@@ -1,7 +1,6 @@
 """The simulator of Partner Center and Entra ID as a process of its own."""
 
 import json
-import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dev.services.processes import Child, Supervisor, free_port
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorProcess:
-    """A running simulator; both of its faces answer at `url`, whose authority is in `ca_file`."""
+    """A running simulator; Partner Center and Entra ID answer at `url`, `ca_file` verifies it."""
 
     url: str
     tenant_id: str
@@ -27,15 +26,14 @@ class SimulatorProcess:
         folder: Path,
         *,
         referrals: int = 400,
-        seed: int = 1,
         port: int = 0,
         keeps_state: bool = False,
         arguments: tuple[str, ...] = (),
     ) -> "SimulatorProcess":
         """Start it with its files in `folder`, on `port` when that is free.
 
-        With `keeps_state` it goes on with the referrals and sign-ins of its last time, unless it
-        had another number of referrals or another seed then.
+        With `keeps_state` it starts with the referrals and sign-ins of its last run, unless that
+        had another number of referrals.
 
         Raises:
             ServiceError: it did not start.
@@ -49,13 +47,11 @@ class SimulatorProcess:
             *("--port-file", str(port_file)),
             *("--ca-file", str(ca_file)),
             *("--referrals", str(referrals)),
-            *("--seed", str(seed)),
-            *("--exit-with-parent", str(os.getpid())),
-            *(("--state-dir", str(_state(folder, referrals, seed))) if keeps_state else ()),
+            *(("--state-dir", str(_state(folder, referrals))) if keeps_state else ()),
             *arguments,
         ]
         child = supervisor.start("simulator", command, log=folder / "simulator.log")
-        child.wait_until(lambda: _is_complete(port_file))
+        child.wait_until(port_file.exists)
         found = json.loads(port_file.read_text(encoding="utf-8"))
         return cls(
             url=f"https://localhost:{found['port']}",
@@ -66,18 +62,10 @@ class SimulatorProcess:
         )
 
 
-def _state(folder: Path, referrals: int, seed: int) -> Path:
-    state = folder / f"state-{referrals}-{seed}"
+def _state(folder: Path, referrals: int) -> Path:
+    state = folder / f"state-{referrals}"
     for other in folder.glob("state-*"):
         if other != state:
             shutil.rmtree(other)
     state.mkdir(mode=0o700, exist_ok=True)
     return state
-
-
-def _is_complete(port_file: Path) -> bool:
-    try:
-        json.loads(port_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Run until a signal, or until the process that this one belongs to has ended."""
+"""Run until a signal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import signal
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-import psutil
-
-from dev.services import ending
-
 POLL_S = 0.5
 
 
 class Stop:
-    """Takes SIGTERM, SIGINT and SIGHUP, as far as the system has them, as wishes to end."""
+    """Waits for SIGTERM, SIGINT or SIGHUP, as far as the system has them."""
 
     def __init__(self) -> None:
         # A signal may come at any instruction: this queue's put is safe then, an Event's set not.
@@ -24,17 +20,12 @@ class Stop:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._note)
 
-    def wait(self, parent_pid: int | None) -> str:
-        """Wait for a signal, or for the end of the parent where one is given; returns which."""
-        try:
-            parent = None if parent_pid is None else psutil.Process(parent_pid)
-            while parent is None or ending.is_alive(parent):
-                # Never without a limit: a signal on the way into a wait does not end that wait.
-                with contextlib.suppress(Empty):
-                    return self._signals.get(timeout=POLL_S)
-        except psutil.NoSuchProcess:
-            pass
-        return "the parent process has ended"
+    def wait(self) -> str:
+        """Wait for a signal; returns its name."""
+        while True:
+            # Never without a limit: a signal on the way into a wait does not end that wait.
+            with contextlib.suppress(Empty):
+                return self._signals.get(timeout=POLL_S)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal's form
         self._signals.put(signal.Signals(number).name)

@@ -1,11 +1,11 @@
 """A simulator of Partner Center's referrals API and of Entra ID, for play and for tests.
 
 In a test: ``with Simulator(referrals=40) as simulator: ...``. As a process:
-``python -m dev.simulator --port 0 --port-file F --ca-file F``, driven by `SimulatorClient`.
+``python -m dev.simulator --port 0 --port-file F --ca-file F``, driven through `connect`.
 """
 
 from dev.simulator.behaviour import Behaviour, EntraBehaviour
-from dev.simulator.client import SimulatorClient
+from dev.simulator.client import connect
 from dev.simulator.entra import ADA, BORA, OUTSIDER, Account, Entra
 from dev.simulator.faults import Fault, FaultQueue
 from dev.simulator.message import RecordedRequest
@@ -27,8 +27,8 @@ __all__ = [
     "FaultQueue",
     "RecordedRequest",
     "Simulator",
-    "SimulatorClient",
     "UnknownReferral",
     "World",
+    "connect",
     "generate_referrals",
 ]

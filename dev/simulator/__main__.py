@@ -1,15 +1,15 @@
-"""Run the simulator as a process until SIGTERM, Ctrl-C, or the end of its parent."""
+"""Run the simulator as a process until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from dev.services.processes import write_private
 from dev.services.stopping import Stop
 from dev.simulator.entra import CLIENT_ID, TENANT_ID
 from dev.simulator.server import Simulator
@@ -36,28 +36,19 @@ def main() -> int:
         simulator.entra.restore(kept["entra"])
     simulator.behaviour.page_size = arguments.page_size
     simulator.entra.behaviour.auto_approve_after_s = arguments.auto_approve_after_s
-    if arguments.prerender:
-        simulator.state.render_all()
-
     stop = Stop()
     with simulator:
-        _write_whole(
-            arguments.port_file,
-            {
-                "port": simulator.port,
-                "pid": os.getpid(),
-                "base_url": simulator.base_url,
-                "device_url": simulator.device_url,
-                "tenant_id": TENANT_ID,
-                "client_id": CLIENT_ID,
-            },
-        )
-        stop.wait(arguments.exit_with_parent)
+        found = {
+            "port": simulator.port,
+            "base_url": simulator.base_url,
+            "tenant_id": TENANT_ID,
+            "client_id": CLIENT_ID,
+        }
+        write_private(arguments.port_file, json.dumps(found))
+        stop.wait()
         if state_file is not None:
-            _write_whole(
-                state_file,
-                {"world": simulator.state.export(), "entra": simulator.entra.export()},
-            )
+            kept = {"world": simulator.state.export(), "entra": simulator.entra.export()}
+            write_private(state_file, json.dumps(kept, ensure_ascii=False))
     with contextlib.suppress(FileNotFoundError):
         arguments.port_file.unlink()
     return 0
@@ -66,9 +57,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.simulator", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
-    parser.add_argument(
-        "--port-file", type=Path, required=True, help="JSON with port, pid, addresses"
-    )
+    parser.add_argument("--port-file", type=Path, required=True, help="JSON with port and address")
     parser.add_argument("--ca-file", type=Path, required=True, help="where the CA's PEM goes")
     parser.add_argument("--referrals", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
@@ -77,26 +66,11 @@ def _parse() -> argparse.Namespace:
         type=Path,
         help="keep CA, world and sign-ins here; a world found here goes before --referrals",
     )
-    parser.add_argument(
-        "--exit-with-parent", type=int, metavar="PID", help="end when this process has ended"
-    )
     parser.add_argument("--page-size", type=int, default=100)
     parser.add_argument(
         "--auto-approve-after-s", type=float, help="device codes approve themselves then"
     )
-    parser.add_argument(
-        "--prerender", action="store_true", help="render all referrals before serving"
-    )
     return parser.parse_args()
-
-
-def _write_whole(path: Path, content: dict[str, Any]) -> None:
-    """Readers see the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    unfinished.replace(path)
 
 
 if __name__ == "__main__":

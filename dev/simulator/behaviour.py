@@ -6,9 +6,8 @@ effect with the next request. The defaults are the best-founded guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, fields
+from typing import Literal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,16 +85,12 @@ class EntraBehaviour:
 
     Attributes:
         access_token_lifetime_s: what expires_in says; Entra varies it around 75 minutes.
-        refresh_token_lifetime_s: after so many seconds without use a refresh token dies
-            (700082); 90 days is Entra's fixed value.
         old_refresh_tokens: whether a refresh token that was already exchanged for a newer one
             still works, as at Entra, or is refused as reused.
-        reuse_grace_s: with `refused`, seconds during which the old one still works.
         mfa: whether sign-ins from now on did multi-factor authentication; the refresh
             tokens they yield keep what they began with.
-        device_code_lifetime_s, device_interval_s: what the device code answer says. MSAL
-            never stops polling when the interval is 0.
-        slow_down: answer `slow_down` to polls that come earlier than the interval.
+        device_interval_s: what the device code answer says. MSAL never stops polling when the
+            interval is 0.
         auto_approve_after_s: a device code approves itself after so many seconds; None: it
             waits for a person at /device, or for `approve`.
         other_accounts: whether an account of another tenant is `refused` (50020) at this
@@ -103,36 +98,11 @@ class EntraBehaviour:
     """
 
     access_token_lifetime_s: int = 4_500
-    refresh_token_lifetime_s: float = 90 * 86_400.0
     old_refresh_tokens: Literal["valid", "refused"] = "valid"
-    reuse_grace_s: float = 0.0
     mfa: bool = True
-    device_code_lifetime_s: int = 900
     device_interval_s: int = 5
-    slow_down: bool = True
     auto_approve_after_s: float | None = None
     other_accounts: Literal["refused", "admitted"] = "refused"
-
-
-def describe(behaviour: Behaviour | EntraBehaviour) -> dict[str, Any]:
-    """All switches by name."""
-    return asdict(behaviour)
-
-
-def apply_changes(behaviour: Behaviour | EntraBehaviour, changes: Mapping[str, Any]) -> None:
-    """Set several switches; nothing is set if one of them is wrong.
-
-    Raises:
-        ValueError: for an unknown switch or a value it does not take.
-    """
-    hints = get_type_hints(type(behaviour))
-    for name, value in changes.items():
-        if name not in hints:
-            raise ValueError(f"there is no switch {name!r}")
-        if not _takes(hints[name], value):
-            raise ValueError(f"{name!r} does not take {value!r}")
-    for name, value in changes.items():
-        setattr(behaviour, name, value)
 
 
 def reset(behaviour: Behaviour | EntraBehaviour) -> None:
@@ -140,15 +110,3 @@ def reset(behaviour: Behaviour | EntraBehaviour) -> None:
     fresh = type(behaviour)()
     for switch in fields(behaviour):
         setattr(behaviour, switch.name, getattr(fresh, switch.name))
-
-
-def _takes(hint: Any, value: object) -> bool:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    choices = get_args(hint) or (hint,)
-    for choice in choices:
-        if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return True
-        if type(value) is choice:
-            return True
-    return False

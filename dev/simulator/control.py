@@ -1,170 +1,100 @@
 """The control API: drives a simulator that runs in another process.
 
-`POST /_simulator/{part}/{operation}` with the arguments as a JSON object answers
-`{"result": ...}`, or 400 with `{"error": ...}`. `GET /_simulator/` describes the whole. It is
-served to this machine only. `SimulatorClient` speaks it.
+`POST /_simulator/{part}/{name}` uses an attribute of a part: `state`, `behaviour`, `entra`,
+`entra.behaviour`, `faults`, or `simulator` for the whole. The body is JSON: `{"value": ...}` sets
+the attribute, `{"arguments": [], "named": {}}` calls a method, `{}` reads or calls. The answer is
+`{"result": ...}`, or status 400 with `{"error": ..., "kind": ...}`. What JSON does not know is an
+object with one member, such as `{"$datetime": "..."}`. The API serves this machine only;
+`dev.simulator.client` is its client.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
 
-from dev.simulator import behaviour as switches
-from dev.simulator.entra import Account, UnknownUserCode
+from dev.simulator.entra import Account
 from dev.simulator.faults import Fault
-from dev.simulator.message import Request, Response, answer_json
-from dev.simulator.world import UnknownReferral
-
-if TYPE_CHECKING:
-    from dev.simulator.server import Simulator
-
-type Operation = Callable[..., Any]
+from dev.simulator.message import RecordedRequest, Request, Response, answer_json
+from dev.simulator.simulation import Simulation
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_KINDS = {kind.__name__: kind for kind in (Account, Fault, RecordedRequest)}
 
 
-def answer_control(simulator: Simulator, request: Request) -> Response:
+def answer_control(simulation: Simulation, request: Request) -> Response:
     """Do what a control request asks."""
     if not _is_local(request):
         return answer_json(403, {"error": "the control API is for this machine only"})
     parts = request.path.strip("/").split("/")[1:]
-    if request.method == "GET" and not parts:
-        return answer_json(200, {"result": describe(simulator)})
     if request.method != "POST" or len(parts) != 2:
-        return answer_json(404, {"error": "POST /_simulator/{part}/{operation}"})
-    operation = _operations(simulator).get("/".join(parts))
-    if operation is None:
-        return answer_json(404, {"error": f"there is no operation {'/'.join(parts)}"})
+        return answer_json(404, {"error": "POST /_simulator/{part}/{name}"})
     try:
-        arguments = json.loads(request.body or b"{}")
-        result = operation(**arguments)
-    except UnknownReferral as error:
-        return answer_json(404, {"error": str(error), "kind": "UnknownReferral"})
-    except UnknownUserCode as error:
-        return answer_json(404, {"error": str(error), "kind": "UnknownUserCode"})
-    except (ValueError, TypeError, KeyError) as error:
-        return answer_json(400, {"error": str(error), "kind": "ValueError"})
-    return answer_json(200, {"result": result})
+        result = _use(simulation, parts[0], parts[1], decode(request.body))
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        return answer_json(400, {"error": str(error), "kind": type(error).__name__})
+    return Response(status=200, body=encode({"result": result}))
 
 
-def describe(simulator: Simulator) -> dict[str, Any]:
-    """What someone who connects needs to know."""
-    return {
-        "base_url": simulator.base_url,
-        "authority": simulator.authority,
-        "device_url": simulator.device_url,
-        "tenant_id": simulator.tenant_id,
-        "client_id": simulator.client_id,
-        "account": asdict(simulator.entra.account),
-        "visible_referrals": len(simulator.state),
-        "now": simulator.state.now.isoformat(),
-        "behaviour": switches.describe(simulator.behaviour),
-        "entra_behaviour": switches.describe(simulator.entra.behaviour),
-        "faults": [fault.describe() for fault in simulator.faults.pending()],
-        "user_codes": simulator.entra.pending_user_codes(),
-    }
+def _use(simulation: Simulation, part: str, name: str, asked: dict[str, Any]) -> Any:
+    if name != "__len__" and any(word.startswith("_") for word in (*part.split("."), name)):
+        raise AttributeError(f"{name} is not for use from outside")
+    target = simulation if part == "simulator" else attrgetter(part)(simulation)
+    if "value" in asked:
+        return setattr(target, name, asked["value"])
+    found = getattr(target, name)
+    if not callable(found):
+        return found
+    return found(*asked.get("arguments", []), **asked.get("named", {}))
 
 
-def _operations(simulator: Simulator) -> dict[str, Operation]:
-    state, entra, faults = simulator.state, simulator.entra, simulator.faults
-    return {
-        "simulator/reset": lambda referrals=400, seed=1, now=None: simulator.reset(
-            referrals, seed=seed, now=_read_time(now)
-        ),
-        "simulator/process": _measure_process,
-        "requests/list": lambda: [
-            asdict(recorded) | {"at": recorded.at.isoformat()} for recorded in simulator.requests
-        ],
-        "requests/clear": simulator.clear_requests,
-        "behaviour/get": lambda: switches.describe(simulator.behaviour),
-        "behaviour/set": lambda **changes: switches.apply_changes(simulator.behaviour, changes),
-        "behaviour/reset": lambda: switches.reset(simulator.behaviour),
-        "faults/add": lambda faults_to_add: faults.add(
-            *(Fault(**fault) for fault in faults_to_add)
-        ),
-        "faults/clear": faults.clear,
-        "faults/pending": lambda: [fault.describe() for fault in faults.pending()],
-        "state/add": lambda referral=None, fields=None: state.add(referral, **(fields or {})),
-        "state/add_raw": lambda referral_id, raw, created_at=None, updated_at=None: state.add_raw(
-            referral_id,
-            # Latin-1 carries every byte there and back.
-            raw.encode("latin-1"),
-            created_at=_read_time(created_at),
-            updated_at=_read_time(updated_at),
-        ),
-        "state/change": lambda referral_id, silent=False, keep_etag=False, fields=None: (
-            state.change(referral_id, silent=silent, keep_etag=keep_etag, **(fields or {}))
-        ),
-        "state/change_some": state.change_some,
-        "state/close": state.close,
-        "state/remove": state.remove,
-        "state/restore": state.restore,
-        "state/set_visible": state.set_visible,
-        "state/after_request": lambda n, planned: state.after_request(
-            n, _plan(simulator, planned["operation"], planned["arguments"])
-        ),
-        "state/get": state.get,
-        "state/ids": state.ids,
-        "state/truth": state.truth,
-        "state/count": lambda: len(state),
-        "state/now": lambda: state.now.isoformat(),
-        "state/set_now": lambda now: setattr(state, "now", _read_time(now)),
-        "state/advance": lambda seconds: state.advance(seconds).isoformat(),
-        "state/render_all": state.render_all,
-        "entra/approve": lambda user_code=None, account=None: entra.approve(
-            user_code, None if account is None else Account(**account)
-        ),
-        "entra/decline": entra.decline,
-        "entra/pending_user_codes": entra.pending_user_codes,
-        "entra/expire_device_codes": entra.expire_device_codes,
-        "entra/expire_refresh_tokens": entra.expire_refresh_tokens,
-        "entra/revoke": entra.revoke,
-        "entra/fail_with": entra.fail_with,
-        "entra/reset": entra.reset,
-        "entra/token_requests": lambda: entra.token_requests,
-        "entra/claims_received": lambda: list(entra.claims_received),
-        "entra/issue_access_token": lambda account=None, **how: entra.issue_access_token(
-            None if account is None else Account(**account), **how
-        ),
-        "entra/account": lambda: asdict(entra.account),
-        "entra/set_account": lambda **account: setattr(entra, "account", Account(**account)),
-        "entra/get_behaviour": lambda: switches.describe(entra.behaviour),
-        "entra/set_behaviour": lambda **changes: switches.apply_changes(entra.behaviour, changes),
-    }
+def encode(value: object) -> bytes:
+    """A value as JSON.
+
+    Raises:
+        TypeError: it holds something that cannot be sent, such as a callable.
+    """
+    return json.dumps(value, default=_tag).encode()
 
 
-def _plan(simulator: Simulator, operation: str, arguments: dict[str, Any]) -> Callable[[], object]:
-    planned = _operations(simulator).get(operation)
-    if planned is None:
-        raise ValueError(f"there is no operation {operation}")
-    return lambda: planned(**arguments)
+def decode(body: bytes) -> Any:
+    """What `encode` was given; a set or tuple comes back as a list."""
+    return json.loads(body, object_hook=_untag)
 
 
-def _measure_process() -> dict[str, float | None]:
-    """CPU seconds so far and peak memory in bytes, None where the system does not tell."""
-    peak: float | None = None
-    if sys.platform != "win32":
-        import resource
+def _tag(value: object) -> Any:
+    if isinstance(value, datetime):
+        return {"$datetime": value.isoformat()}
+    if isinstance(value, Path):
+        return {"$path": str(value)}
+    if isinstance(value, bytes):
+        # Latin-1 carries every byte there and back.
+        return {"$bytes": value.decode("latin-1")}
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if is_dataclass(value) and type(value).__name__ in _KINDS:
+        return {f"${type(value).__name__}": asdict(value)}  # type: ignore[arg-type]
+    raise TypeError(f"{type(value).__name__} cannot be sent to another process")
 
-        unit = 1 if sys.platform == "darwin" else 1_024
-        peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
-    return {"cpu_s": time.process_time(), "peak_bytes": peak}
 
-
-def _read_time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("an instant needs its offset from UTC")
-    return at
+def _untag(found: dict[str, Any]) -> Any:
+    [name, *more] = found or [""]
+    if more or not name.startswith("$"):
+        return found
+    value = found[name]
+    if name == "$datetime":
+        return datetime.fromisoformat(value)
+    if name == "$path":
+        return Path(value)
+    if name == "$bytes":
+        return value.encode("latin-1")
+    kind = _KINDS.get(name[1:])
+    return found if kind is None else kind(**value)
 
 
 def _is_local(request: Request) -> bool:

@@ -33,6 +33,10 @@ CLIENT_ID = "c11e47a0-0000-4000-8000-00000000a445"
 
 API_RESOURCE = "https://api.partner.microsoft.com"
 
+_DEVICE_CODE_LIFETIME_S = 900
+# Without use; 90 days is Entra's fixed value.
+_REFRESH_TOKEN_LIFETIME_S = 90 * 86_400.0
+
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 REFRESH_GRANT = "refresh_token"
 
@@ -216,10 +220,6 @@ class Entra:
             with self._lock:
                 self._epoch += 1
 
-    def expire_refresh_tokens(self) -> None:
-        """Let all refresh tokens have died of inactivity (700082)."""
-        self._kill_refresh_tokens(700082)
-
     def fail_with(
         self,
         code: int | str | None,
@@ -236,7 +236,7 @@ class Entra:
         Args:
             code: a key of `TOKEN_ERRORS`; None ends all refusals.
             times: how many requests; None: until `fail_with(None)`.
-            grant: which requests. Polls of a device code that nobody has approved still
+            grant: which requests. Polls of a device code that is not approved yet still
                 get `authorization_pending`, because policies are checked after it.
             error, suberror, claims, status: in place of the table's.
 
@@ -385,7 +385,7 @@ class Entra:
             tenant=tenant,
             scope=form["scope"],
             created_s=now,
-            expires_s=now + self.behaviour.device_code_lifetime_s,
+            expires_s=now + _DEVICE_CODE_LIFETIME_S,
             interval_s=self.behaviour.device_interval_s,
         )
         with self._lock:
@@ -396,7 +396,7 @@ class Entra:
                 "user_code": user_code,
                 "device_code": device_code,
                 "verification_uri": self.verification_uri,
-                "expires_in": self.behaviour.device_code_lifetime_s,
+                "expires_in": _DEVICE_CODE_LIFETIME_S,
                 "interval": code.interval_s,
                 "message": (
                     "To sign in, use a web browser to open the page "
@@ -497,10 +497,10 @@ class Entra:
         if code.account is None and wait_s is not None and now >= code.created_s + wait_s:
             code.account = self.account
         if code.account is None:
-            # Half a second of leave, for clients that count from when they sent their poll.
+            # Half a second less, for clients that count from when they sent their poll.
             early = now < code.last_poll_s + code.interval_s - 0.5
             code.last_poll_s = now
-            waiting = "slow_down" if early and self.behaviour.slow_down else "authorization_pending"
+            waiting = "slow_down" if early else "authorization_pending"
             return self._refuse(TOKEN_ERRORS[waiting], request)
         failure = self._take_failure("device_code")
         if failure is None and not self._admits(code.account, tenant):
@@ -532,14 +532,9 @@ class Entra:
             return TOKEN_ERRORS[70000]
         if token.dead_code is not None:
             return TOKEN_ERRORS[token.dead_code]
-        now = time.time()
-        if now > token.issued_s + self.behaviour.refresh_token_lifetime_s:
+        if time.time() > token.issued_s + _REFRESH_TOKEN_LIFETIME_S:
             return TOKEN_ERRORS[700082]
-        reused = (
-            token.replaced_s is not None
-            and self.behaviour.old_refresh_tokens == "refused"
-            and now > token.replaced_s + self.behaviour.reuse_grace_s
-        )
+        reused = token.replaced_s is not None and self.behaviour.old_refresh_tokens == "refused"
         return TOKEN_ERRORS[70000] if reused else None
 
     def _admits(self, account: Account, tenant: str) -> bool:

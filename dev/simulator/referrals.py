@@ -38,7 +38,7 @@ COMPANY_COUNT = 1_700
 DAY = 86_400 * TICKS_PER_S
 HOUR = 3_600 * TICKS_PER_S
 
-# Chosen so that one line of the world's list reads like a partner's, not measured anywhere.
+# Invented shares: they only have to look like a partner's list.
 _KINDS = (
     ("co_sell_incoming", 26),
     ("co_sell_outgoing", 22),

@@ -353,7 +353,7 @@ class World:
         keep_etag: bool = False,
         **fields: Any,
     ) -> Wire:
-        """Change a referral: its eTag and updatedDateTime move, unless told otherwise.
+        """Change a referral, and with it its eTag and updatedDateTime unless asked not to.
 
         Args:
             edit: changes the dict in place.
@@ -463,13 +463,13 @@ class World:
     def after_request(self, n: int, action: Callable[[], object]) -> None:
         """Do `action` once, right after the n-th list answer from now has been made.
 
-        That is how rows change in the middle of a walk. 1 is the next answer.
+        So rows can change in the middle of a walk. 1 is the next answer.
         """
         with self.lock:
             self._scheduled.append(_Scheduled(n, action))
 
     def note_list_answer(self) -> None:
-        """Partner Center has made a list answer: do what was planned after it."""
+        """Count a list answer, and run the actions that wait for it."""
         with self.lock:
             due = []
             for scheduled in self._scheduled:
@@ -483,7 +483,7 @@ class World:
     # Keeping over a restart
 
     def export(self) -> dict[str, Any]:
-        """What makes this world again, as JSON values: how it began and what differs now.
+        """This world as JSON values: how it was generated, and what has changed since.
 
         Entries added raw, the visibility and planned changes are not kept.
         """

@@ -129,7 +129,7 @@ class Database:
                 answer; an answer may take a few seconds more. None: the usual limit alone.
 
         Raises:
-            psycopg.Error: for `faults.translated`, which every caller stands in.
+            psycopg.Error: callers translate it with `faults.translated`.
         """
         pool = self._opened()
         connection = self._wait_for(pool)
@@ -233,7 +233,7 @@ class Database:
         """See that a connection from the pool still works.
 
         A run saves page after page: a round trip for each transaction is spared if the connection
-        was in use a moment ago. A server that has ended a connection has sent word on it.
+        was in use a moment ago. A server that ends a connection sends a message on it first.
         """
         from psycopg_pool import ConnectionPool
 

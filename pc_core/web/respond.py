@@ -16,8 +16,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from pc_core.errors import (
     BudgetEnded,
+    InvalidResponse,
     LeaseLost,
-    NonsenseAnswer,
     OperatorNeeded,
     PartnerCenterSyncError,
     SignInNeeded,
@@ -310,7 +310,7 @@ def _status_of(error: PartnerCenterSyncError) -> tuple[int, float | None]:
     match error:
         case SignInNeeded():
             return 503, None
-        case NonsenseAnswer():
+        case InvalidResponse():
             return 502, None
         case TryLater():
             return 503, error.retry_after_s or RETRY_AFTER_S

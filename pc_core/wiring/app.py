@@ -172,9 +172,9 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """How the sync stands, with instants as datetimes; no personal data."""
-        from pc_core.health.status import describe
+        from pc_core.health.status import status_of
 
-        return describe(self.reader.facts(), self._expected, _now())
+        return status_of(self.reader.facts(), self._expected, _now())
 
     def close(self) -> None:
         """Give the connections back; a later call opens new ones."""

@@ -5,8 +5,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from dev.bench import main
+from dev.bench.command import main
 from dev.bench.drawing import chart
+from dev.bench.options import parser
 from dev.bench.summary import budgets, tables
 
 SIZE = 300
@@ -15,12 +16,14 @@ SIZE = 300
 def test_a_small_run_gives_checked_figures_tables_and_a_chart(tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "results.json"
 
-    code = main(
+    options = parser().parse_args(
         [
             *("--n", str(SIZE), "--rounds", "1", "--only", "loading,reading"),
             *("--contenders", "product,floor", "--json", str(file)),
         ]
     )
+
+    code = main(options)
 
     printed = capsys.readouterr().out
     assert code == 0, printed

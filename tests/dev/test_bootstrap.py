@@ -1,6 +1,7 @@
 """The set-up runs on old Pythons, is quick once done, and says what is wrong."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -11,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from dev import locks
+from dev.__main__ import COMMANDS
+from dev.deploy import options
 from dev.folders import CLONE, FolderError, cache_folder, state_folder
 
-BEFORE_THE_RESTART = ("__init__", "__main__", "bootstrap", "folders", "locks")
+BEFORE_THE_RESTART = (
+    *("__init__", "__main__", "bootstrap", "folders", "locks"),
+    *("bench/__init__", "bench/options", "deploy/__init__", "deploy/options"),
+)
 OLDEST = (3, 9)
 
 
@@ -57,6 +63,42 @@ def test_help_answers_on_every_python_of_this_machine(python: str) -> None:
 
     is_old_or_absent = probe.stdout.strip() != "True"
     assert is_old_or_absent or (done.returncode == 0 and "run|test|bench" in done.stdout)
+
+
+def deploy_commands() -> list[str]:
+    """The sub-commands of `dev deploy`."""
+    [choices] = [action.choices for action in options.parser()._actions if action.choices]
+    return [*choices]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [*([name] for name in COMMANDS), *(["deploy", name] for name in deploy_commands())],
+    ids=" ".join,
+)
+def test_every_command_has_help_that_needs_nothing_installed(
+    tmp_path: Path, words: list[str]
+) -> None:
+    cache = tmp_path / "cache"
+
+    done = subprocess.run(
+        # -S: without the packages that are installed.
+        [sys.executable, "-S", "-m", "dev", *words, "--help"],
+        cwd=CLONE,
+        env={**os.environ, "PC_DEV_FOLDER": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: python3 -m dev {' '.join(words)} [")
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_work(name: str) -> None:
+    assert callable(importlib.import_module(COMMANDS[name].work).main)
 
 
 def test_every_requirement_is_pinned() -> None:

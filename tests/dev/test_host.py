@@ -1,9 +1,11 @@
 """The local host behaves as the real one, shown on a small app."""
 
+import base64
 import http.client
 import itertools
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,20 +93,56 @@ def wait_for_ticks(folder: Path, count: int, timeout_s: float = 15.0) -> list[di
 # Requests
 
 
-def test_a_function_gets_method_address_query_headers_and_body(host: HostProcess) -> None:
-    reply = ask(
-        host, "POST", "/echo?a=1&A=2&empty=&t=%C3%BC", b"\x00\xff", {"X-Two": "a", "Accept": "b"}
-    )
+RECORDED = (CLONE / "tests/shapes/functions_host/answers.jsonl").read_text("utf-8").splitlines()
+"""What Microsoft's Functions host 4.1037 did with a request, recorded in 2026, one a line.
 
-    content = reply.content()
-    assert content["method"] == "POST"
-    assert content["url"] == f"http://localhost:{host.port}/echo?a=1&A=2&empty=&t=%C3%BC"
-    assert content["query"] == {"a": "1,2", "t": "ü"}
-    assert content["body"] == "\x00\xff"
-    headers = content["headers"]
-    assert isinstance(headers, dict)
-    assert headers["x-two"] == "a"
-    assert headers["accept"] == "b"
+`differs_here` says why this host does something else.
+"""
+
+OF_THE_SERVER = {"date", "server", "connection", "content-length", "transfer-encoding"}
+
+
+def send(host: HostProcess, request: Mapping[str, Any]) -> Reply:
+    """Send a request exactly as it was recorded."""
+    body = base64.b64decode(request.get("body_base64", "")) or request.get("body", "").encode()
+    if request.get("body_is") == "1000000 times 1":
+        body = b"1" * 1_000_000
+    headers = [("Host", request.get("host", f"localhost:{host.port}")), *request.get("headers", ())]
+    if body and not request.get("sent_as_is"):
+        headers.append(("Content-Length", str(len(body))))
+    version = request.get("version", "HTTP/1.1")
+    head = [f"{request['method']} {request['target']} {version}", "Connection: close"]
+    head += [f"{name}: {value}" for name, value in headers if name != "Connection"]
+    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        answer = http.client.HTTPResponse(connection, method=request["method"])
+        answer.begin()
+        return Reply(status=answer.status, headers=answer.getheaders(), body=answer.read())
+
+
+def is_as_recorded(reply: Reply, answer: Mapping[str, Any]) -> bool:
+    """Whether a reply is the recorded answer; of a 400 only the status counts."""
+    if reply.status == 400:
+        return bool(answer["status"] == 400)
+    headers = {name.lower(): text for name, text in reply.headers}
+    told = {name: text for name, text in headers.items() if name not in OF_THE_SERVER}
+    if "function_saw" in answer:
+        saw = json.loads(reply.body)
+        saw["headers"].pop("x-api-key", None)  # added for callers from this machine
+        is_same = saw == answer["function_saw"]
+    else:
+        body = base64.b64decode(answer.get("body_base64", "")) or answer.get("body", "").encode()
+        is_same = reply.body == body
+    return is_same and (reply.status, told) == (answer["status"], answer["headers"])
+
+
+@pytest.mark.parametrize("line", RECORDED)
+def test_the_host_answers_as_the_real_one(host: HostProcess, line: str) -> None:
+    recorded = json.loads(line.replace("PORT", str(host.port)))
+
+    reply = send(host, recorded["request"])
+
+    assert is_as_recorded(reply, recorded["answer"]) is ("differs_here" not in recorded), reply
 
 
 def test_a_body_arrives_and_returns_byte_for_byte(host: HostProcess) -> None:
@@ -116,85 +155,35 @@ def test_a_body_arrives_and_returns_byte_for_byte(host: HostProcess) -> None:
     assert reply.values("content-type") == ["application/octet-stream"]
 
 
-def test_a_chunked_body_is_dropped_as_in_azure(host: HostProcess) -> None:
-    reply = ask(host, "POST", "/echo", iter([b"abc", b"def"]))
-
-    assert reply.status == 200
-    assert reply.content()["body"] == ""
-
-
 def test_a_body_above_the_limit_is_refused_before_it_is_read(host: HostProcess) -> None:
     reply = ask(host, "POST", "/bytes", b"", {"Content-Length": "999999999999"})
 
     assert reply.status == 413
 
 
-# Answers
+def test_the_traceback_of_an_exception_is_logged(host: HostProcess) -> None:
+    assert ask(host, "GET", "/give/what_it_does_not_know").status == 500
+    log = host.child.log.read_text()
+    assert "KeyError: 'what_it_does_not_know'" in log
+    assert 'GIVEN[req.route_params["what"]]' in log
 
 
-def test_status_headers_and_cookies_come_through(host: HostProcess) -> None:
-    reply = ask(host, "GET", "/teapot")
-
-    assert (reply.status, reply.body) == (418, b"short and stout")
-    assert reply.values("content-type") == ["text/plain; charset=utf-8"]
-    assert reply.values("x-two") == ["2"]
-    first, second = reply.values("set-cookie")
-    assert first.split("; ")[0] == "a=1"
-    assert {"path=/", "secure", "httponly", "samesite=lax", "max-age=60"} <= set(first.split("; "))
-    assert second.startswith("b=2; expires=Wed, 21 Oct 2037")
-
-
-def test_host_json_adds_headers_to_every_answer_but_not_over_the_apps_own(
-    host: HostProcess,
-) -> None:
-    assert ask(host, "GET", "/teapot").values("x-mark") == ["own"]
-    assert ask(host, "GET", "/text").values("x-mark") == ["from host.json"]
-    assert ask(host, "GET", "/no/such/route").values("x-content-type-options") == ["nosniff"]
-
-
-def test_a_plain_text_is_an_answer(host: HostProcess) -> None:
-    reply = ask(host, "GET", "/text")
-
-    assert (reply.status, reply.body.decode()) == (200, "grüß")
-
-
-def test_no_content_has_no_body_and_no_length(host: HostProcess) -> None:
-    reply = ask(host, "DELETE", "/nothing")
-
-    assert (reply.status, reply.body) == (204, b"")
-    assert reply.values("content-length") == []
-
-
-def test_an_exception_is_an_empty_500_and_its_traceback_is_logged(host: HostProcess) -> None:
-    reply = ask(host, "GET", "/broken")
+def test_an_interrupt_inside_a_function_fails_that_invocation_alone(host: HostProcess) -> None:
+    reply = ask(host, "GET", "/interrupted")
 
     assert (reply.status, reply.body) == (500, b"")
-    log = host.child.log.read_text()
-    assert "ValueError: broken on purpose" in log
-    assert 'raise ValueError("broken on purpose")' in log
-
-
-def test_a_header_cannot_smuggle_another_one_in(host: HostProcess) -> None:
-    reply = ask(host, "GET", "/split")
-
-    assert reply.status == 500
-    assert reply.values("x-b") == []
-
-
-# Routes
+    assert ask(host, "GET", "/").body == b"home"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/", 200),
-        ("GET", "/ITEMS/5", 200),
-        ("GET", "/items/five", 404),
-        ("POST", "/items/5", 404),
-        ("HEAD", "/text", 404),
-        ("GET", "/nothing", 404),
-        ("GET", "/api/text", 404),
-        ("GET", "/no/such/route", 404),
+        ("HEAD", "/", 404),
+        ("POST", "/Case/Sensitive", 404),
+        ("TRACE", "/echo", 404),
+        ("MADEUP", "/echo", 404),
+        ("GET", "/api/echo", 404),
     ],
 )
 def test_a_request_finds_its_function_or_nothing(
@@ -203,30 +192,8 @@ def test_a_request_finds_its_function_or_nothing(
     assert ask(host, method, path).status == status
 
 
-def test_route_parameters_arrive(host: HostProcess) -> None:
-    assert ask(host, "GET", "/items/5/a%20b/").content() == {"item_id": "5", "part": "a b"}
-    assert ask(host, "GET", "/files/a/b").content() == {"path": "a/b"}
-
-
 def test_of_two_fitting_routes_the_function_first_by_name_answers(host: HostProcess) -> None:
     assert ask(host, "GET", "/first/exact").body == b"a_first"
-
-
-# Keys
-
-
-@pytest.mark.parametrize("path", ["/keyed", "/mastered"])
-def test_a_keyed_function_refuses_a_caller_without_a_right_key(
-    host: HostProcess, path: str
-) -> None:
-    assert ask(host, "GET", path).status == 401
-    assert ask(host, "GET", path, headers={"x-functions-key": "wrong"}).status == 401
-    assert ask(host, "GET", path, headers={"x-functions-key": host.master_key}).status == 200
-
-
-def test_the_function_key_opens_functions_but_not_admin_ones(host: HostProcess) -> None:
-    assert ask(host, "GET", f"/keyed?code={host.function_key}").status == 200
-    assert ask(host, "GET", f"/mastered?code={host.function_key}").status == 401
 
 
 # The header that dev adds
@@ -285,13 +252,6 @@ def test_functions_run_side_by_side_and_know_their_invocation(host: HostProcess)
     assert len(invocation_ids) == 4
     log = host.child.log.read_text()
     assert all(f"[{invocation_id}] INFO slow on" in log for invocation_id in invocation_ids)
-
-
-def test_the_host_tells_its_status(host: HostProcess) -> None:
-    reply = ask(host, "GET", "/admin/host/status")
-
-    assert reply.status == 200
-    assert reply.content()["state"] == "Running"
 
 
 # Timers
@@ -373,31 +333,24 @@ def test_a_broken_app_ends_the_host_with_the_reason(
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({}, "no setting SAMPLE_SCHEDULE"),
-        ({"SAMPLE_SCHEDULE": "0 0 0 * * 7"}, "'0 0 0 \\* \\* 7'"),
+        ({}, "'%SAMPLE_SCHEDULE%' does not resolve to a value."),
+        ({"SAMPLE_SCHEDULE": "*/10 * * * *"}, "with one it is 0 */10 * * * *"),
+        ({"SAMPLE_SCHEDULE": NEVER, "AzureWebJobs.tick.Disabled": "true"}, ""),
     ],
 )
-def test_a_schedule_that_azure_would_refuse_ends_the_host(
+def test_a_timer_that_cannot_fire_leaves_the_rest_served(
     supervisor: Supervisor, tmp_path: Path, settings: dict[str, str], reason: str
 ) -> None:
-    with pytest.raises(ServiceError, match=reason):
-        HostProcess.start(supervisor, tmp_path, app=SAMPLE, settings=settings)
-
-
-def test_a_function_that_is_switched_off_does_not_answer(
-    supervisor: Supervisor, tmp_path: Path
-) -> None:
-    settings = {
-        "SAMPLE_SCHEDULE": NEVER,
-        "AzureWebJobs.home.Disabled": "true",
-        "AzureWebJobsDisableHomepage": "true",
-    }
     host = HostProcess.start(supervisor, tmp_path, app=SAMPLE, settings=settings)
 
-    reply = ask(host, "GET", "/")
+    served = ask(host, "GET", "/")
+    fired = ask(host, "POST", "/admin/functions/tick", b"{}")
     supervisor.stop(host.child)
 
-    assert (reply.status, reply.body) == (204, b"")
+    assert (served.status, fired.status) == (200, 404)
+    log = host.child.log.read_text()
+    assert reason in log
+    assert ("The 'tick' function is in error" in log) is bool(reason)
 
 
 @contextmanager
@@ -438,19 +391,8 @@ def test_a_signal_that_does_not_interrupt_the_wait_for_it_ends_the_host_too(
         port = json.loads(port_file.read_text(encoding="utf-8"))["port"]
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
             connection.request("POST", "/stop", headers={"Host": f"localhost:{port}"})
+            status = connection.getresponse().status
         output, _ = process.communicate(timeout=10)
 
-    assert process.returncode == 0
+    assert (process.returncode, status) == (0, 204)
     assert "Stopping: SIGTERM." in output
-
-
-def test_the_host_ends_with_the_process_that_it_was_bound_to(tmp_path: Path) -> None:
-    with (
-        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as parent,
-        started(tmp_path, "--exit-with-parent", str(parent.pid)) as (process, _),
-    ):
-        parent.kill()
-        output, _ = process.communicate(timeout=10)
-
-    assert process.returncode == 0
-    assert "Stopping: the parent process has ended." in output

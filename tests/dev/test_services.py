@@ -1,6 +1,5 @@
 """What dev starts never outlives dev, however dev ends."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -20,15 +19,24 @@ STARTER = """
 import sys, time
 from pathlib import Path
 from dev.services.azurite import Azurite
-from dev.services import ending
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
 folder = Path(sys.argv[1])
-with Supervisor(records=folder / "processes") as supervisor:
+with Supervisor() as supervisor:
     Postgres.start(supervisor, folder / "postgres", durable=True)
     Azurite.start(supervisor, folder / "azurite")
     print("ready", flush=True)
     time.sleep(600)
+"""
+
+
+KILLED_AT_ONCE = """
+import os, signal, sys
+from pathlib import Path
+from dev.services.processes import Supervisor
+command = [sys.executable, "-c", "import time; time.sleep(600)"]
+print(Supervisor().start("sleeper", command, log=Path(sys.argv[1])).pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -47,11 +55,12 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 def watchdogs_of(parent: psutil.Process) -> list[psutil.Process]:
     """The watchdog processes that `parent` has started."""
-    return [
-        child
-        for child in parent.children()
-        if any(part.endswith("watchdog.py") for part in child.cmdline())
-    ]
+    return [child for child in parent.children() if ending.__name__ in child.cmdline()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has this number and has not ended."""
+    return psutil.pid_exists(pid) and ending.is_alive(psutil.Process(pid))
 
 
 def wait_until(holds: Callable[[], bool], timeout_s: float = 15.0) -> bool:
@@ -98,35 +107,13 @@ def test_nothing_is_left_when_the_starter_ends(service_folder: Path, number: int
         assert wait_until(lambda: not ending.is_alive(watchdogs[0]))
 
 
-def test_the_next_start_ends_what_a_killed_starter_and_watchdog_left(
-    service_folder: Path,
-) -> None:
-    folder = service_folder / "all-killed"
-    records = folder / "processes"
-    leftover = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
-    )
-    records.mkdir(parents=True)
-    created_at_s = psutil.Process(leftover.pid).create_time()
-    (records / "sleeper.json").write_text(
-        f'{{"pid": {leftover.pid}, "created_at_s": {created_at_s}, "signal": 15}}'
-    )
+def test_a_child_ends_when_its_starter_is_killed_right_after_the_start(tmp_path: Path) -> None:
+    starter = [sys.executable, "-c", KILLED_AT_ONCE, str(tmp_path / "log")]
 
-    with Supervisor(records=records):
-        assert leftover.wait(timeout=10) == -signal.SIGTERM
+    done = subprocess.run(starter, cwd=CLONE, stdout=subprocess.PIPE, text=True, check=False)
 
-    assert list(records.iterdir()) == []
-
-
-def test_a_record_whose_number_now_belongs_to_another_process_harms_nobody(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "old.json").write_text(
-        f'{{"pid": {os.getpid()}, "created_at_s": 1000.0, "signal": 15}}'
-    )
-
-    with Supervisor(records=tmp_path):
-        assert list(tmp_path.iterdir()) == []
+    assert done.returncode == -signal.SIGKILL
+    assert wait_until(lambda: not is_running(int(done.stdout)))
 
 
 def test_postgres_keeps_its_data_over_a_kill_of_everything(service_folder: Path) -> None:

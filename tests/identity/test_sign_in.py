@@ -58,7 +58,7 @@ def open_page(
         client = PartnerCenterClient(
             simulator.base_url,
             tokens,
-            verify=str(simulator.ca_path),
+            ca_file=str(simulator.ca_path),
             retry=RetryPolicy(attempts=1),
         )
         with closing(client):

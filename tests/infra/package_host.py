@@ -4,6 +4,7 @@ Arguments: the unpacked package, a folder with the host's side (`dev/host` and n
 URL without authorities. Prints one JSON object.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -31,14 +32,14 @@ def listen() -> None:
     events.addHandler(Listener())
 
 
-def main() -> None:
+async def main() -> None:
     """Index, answer health, sync once by the timer, and say what was used for it."""
     from dev.host.messages import Message, TypedData
     from dev.host.worker import Worker
 
     listen()
     worker = Worker(package)
-    functions = {function.name: function for function in worker.start()}
+    functions = {function.name: function for function in await worker.start()}
     request = Message(
         method="GET",
         url="http://localhost/healthz",
@@ -47,7 +48,8 @@ def main() -> None:
         params={},
         query={},
     )
-    health = worker.invoke(functions["health"], TypedData(http=request), "test").value
+    checked = await worker.invoke(functions["health"], TypedData(http=request), "test")
+    health = checked.value
     assert health is not None
     loaded_for_health = sorted(sys.modules)
     timer = {
@@ -55,7 +57,8 @@ def main() -> None:
         "ScheduleStatus": {"Last": "", "Next": "", "LastUpdated": ""},
         "IsPastDue": False,
     }
-    fired = worker.invoke(functions["scheduled_sync"], TypedData(json=json.dumps(timer)), "test")
+    timer_data = TypedData(json=json.dumps(timer))
+    fired = await worker.invoke(functions["scheduled_sync"], timer_data, "test")
     from pc_core.store.pool import Database
 
     authorities = Path(str(Database(database)._arguments()["sslrootcert"]))
@@ -88,4 +91,4 @@ def main() -> None:
     os._exit(0)
 
 
-main()
+asyncio.run(main())

@@ -15,9 +15,10 @@ import psycopg
 import pytest
 
 from dev.deploy import command
+from dev.deploy.options import DATABASE_COMMANDS, parser
 from dev.folders import CLONE
 from dev.simulator.faults import Fault
-from pc_core.__main__ import parser
+from pc_core.__main__ import parser as app_parser
 from pc_core.config import Settings
 from pc_core.observe import events
 from tests.infra import templates
@@ -74,13 +75,13 @@ def test_every_block_is_a_script_that_the_shell_understands() -> None:
 
 @pytest.mark.parametrize("words", DEPLOY, ids=" ".join)
 def test_every_command_of_dev_deploy_is_understood(words: list[str]) -> None:
-    options = command._parser().parse_args(words[4:])
+    options = parser().parse_args(words[4:])
 
     assert options.environment == "prod"
     if options.command == "run":
         own = command._own_arguments(options)
-        assert own[0] in command.DATABASE_COMMANDS
-        parser().parse_args(own)
+        assert own[0] in DATABASE_COMMANDS
+        app_parser().parse_args(own)
     if options.command in ("run", "hook"):
         assert command._only_looks(options) or options.confirm == "prod"
     if options.command in ("restore", "release", "rollback") and "--dry-run" not in words:
@@ -102,9 +103,8 @@ def test_every_hook_takes_what_the_runbook_gives_it(cloud: Cloud, words: list[st
         "DATABASE_NAME": "hunter",
     }
     cloud.set(environment=environ)
-    code = "import sys; from dev.deploy.command import main; sys.exit(main(sys.argv[1:]))"
 
-    done = cloud.run("-c", code, *words[4:], "--dry-run")
+    done = cloud.run(*words[1:], "--dry-run")
 
     assert done.code == 0, done.err
     assert "Would" in done.out

@@ -627,11 +627,6 @@ class Explorer:
         """From how many worlds and databases a quiet sync was tried."""
         return len(self._settled)
 
-    @property
-    def prefixes(self) -> int:
-        """How many different beginnings of runs were tried."""
-        return self._runs.count
-
     def explore(self, world: World, base: Base, left: Budgets) -> None:
         """Visit everything that can come of this.
 

@@ -12,7 +12,7 @@ import pytest
 
 from dev.simulator.faults import Fault, Kind
 from pc_core.health.alarms import Expected
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.referral.ticks import to_ticks
 from pc_core.store.postgres import PostgresStore
 from pc_core.store.reading.reader import PostgresReader
@@ -51,7 +51,7 @@ def trial(make_trial: Make) -> Trial:
 def alarms(trial: Trial) -> set[str]:
     """What the status says, read by an app that has just started."""
     facts = PostgresReader(trial.database).facts()
-    return {alarm["code"] for alarm in describe(facts, EXPECTED, trial.now())["alarms"]}
+    return {alarm["code"] for alarm in status_of(facts, EXPECTED, trial.now())["alarms"]}
 
 
 def assert_is_no_success(report: Report, code: str, kind: FailureKind) -> None:

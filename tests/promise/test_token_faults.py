@@ -15,7 +15,7 @@ import pytest
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
 from pc_core.config import Settings
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.identity.account import PROBE_EVERY
 from pc_core.identity.tokens import EntraTokens
 from pc_core.sync.report import FailureKind, Report
@@ -385,5 +385,5 @@ def test_the_state_and_its_beginning_survive_and_the_age_of_the_refresh_token_is
     assert facts.sign_in.renewed_at is not None
     for days, warned in ((74, False), (76, True)):
         later = facts.sign_in.renewed_at + timedelta(days=days)
-        codes = {alarm["code"] for alarm in describe(facts, expected, later)["alarms"]}
+        codes = {alarm["code"] for alarm in status_of(facts, expected, later)["alarms"]}
         assert ("renewal_due" in codes) is warned

@@ -82,19 +82,12 @@ def app(simulator: Simulator, session: requests.Session) -> msal.PublicClientApp
     return make_app(simulator, session)
 
 
-def make_app(
-    simulator: Simulator,
-    session: requests.Session,
-    *,
-    cache: msal.SerializableTokenCache | None = None,
-    tenant: str | None = None,
-) -> msal.PublicClientApplication:
+def make_app(simulator: Simulator, session: requests.Session) -> msal.PublicClientApplication:
     return msal.PublicClientApplication(
         simulator.client_id,
-        authority=f"{simulator.authority}/{tenant or simulator.tenant_id}",
+        authority=f"{simulator.authority}/{simulator.tenant_id}",
         instance_discovery=False,
         http_client=session,
-        token_cache=cache,
     )
 
 
@@ -102,13 +95,6 @@ def sign_in(simulator: Simulator, app: msal.PublicClientApplication) -> dict[str
     flow = app.initiate_device_flow([SCOPE])
     simulator.entra.approve(flow["user_code"])
     result: dict[str, Any] = app.acquire_token_by_device_flow(flow, exit_condition=lambda _: True)
-    return result
-
-
-def refresh(app: msal.PublicClientApplication) -> dict[str, Any]:
-    result: dict[str, Any] = app.acquire_token_silent_with_error(
-        [SCOPE], account=app.get_accounts()[0], force_refresh=True
-    )
     return result
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,15 +14,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from dev.simulator import BORA, Fault, SimulatorClient, UnknownReferral
-from dev.simulator.entra import UnknownUserCode
+from dev.simulator import BORA, Fault, Simulator, UnknownReferral, connect
+from dev.simulator.entra import CLIENT_ID, TENANT_ID, UnknownUserCode
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
 
 
 @contextmanager
-def process(folder: Path, *arguments: str) -> Iterator[SimulatorClient]:
+def process(folder: Path, *arguments: str) -> Iterator[Simulator]:
     command = [
         *(sys.executable, "-m", "dev.simulator", "--referrals", "30", "--seed", "2"),
         *("--port-file", str(folder / "port.json"), "--ca-file", str(folder / "ca.pem")),
@@ -33,7 +31,8 @@ def process(folder: Path, *arguments: str) -> Iterator[SimulatorClient]:
     with subprocess.Popen(command, cwd=ROOT) as started:
         try:
             wait_for((folder / "port.json").exists)
-            yield SimulatorClient.from_port_file(folder / "port.json", folder / "ca.pem")
+            written = json.loads((folder / "port.json").read_text(encoding="utf-8"))
+            yield connect(written["base_url"], folder / "ca.pem")
         finally:
             started.terminate()
             assert started.wait(WAIT_S) == 0
@@ -48,7 +47,7 @@ def wait_for(condition: object) -> None:
         time.sleep(0.02)
 
 
-def list_status(client: SimulatorClient, query: str = "") -> int:
+def list_status(client: Simulator, query: str = "") -> int:
     with requests.Session() as session:
         session.trust_env = False
         answer = session.get(
@@ -64,12 +63,12 @@ def list_status(client: SimulatorClient, query: str = "") -> int:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorClient]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     with process(tmp_path_factory.mktemp("simulator"), "--page-size", "10") as running:
         yield running
 
 
-def test_the_world_is_driven_from_outside(client: SimulatorClient) -> None:
+def test_the_world_is_driven_from_outside(client: Simulator) -> None:
     client.reset(30, seed=2, now=datetime(2026, 11, 24, tzinfo=UTC))
     referral_id = client.state.ids()[0]
     client.state.now = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -90,13 +89,11 @@ def test_the_world_is_driven_from_outside(client: SimulatorClient) -> None:
     assert client.state.advance(60) == datetime(2026, 11, 25, 8, 1, tzinfo=UTC)
 
 
-def test_behaviour_faults_and_the_record_are_driven_from_outside(client: SimulatorClient) -> None:
+def test_behaviour_faults_and_the_record_are_driven_from_outside(client: Simulator) -> None:
     client.reset(30)
     client.behaviour.page_size = 7
     client.faults.add(Fault(kind="status", status=503, target="list"))
     waiting = client.faults.pending()
-    first_id = client.state.ids()[0]
-    client.state.after_request(1, "state/remove", referral_id=first_id)
 
     answers = [list_status(client, "?$top=5") for _ in range(2)]
 
@@ -107,32 +104,33 @@ def test_behaviour_faults_and_the_record_are_driven_from_outside(client: Simulat
         ("$top=5", 503, "status"),
         ("$top=5", 200, None),
     ]
-    assert first_id not in client.state.ids()
     client.clear_requests()
     assert client.requests == []
-    with pytest.raises(ValueError, match="page_sizes"):
-        client.behaviour.page_sizes = 7
-    with pytest.raises(AttributeError):
-        _ = client.behaviour.page_sizes
+    with pytest.raises(AttributeError, match="page_sizes"):
+        client.behaviour.page_sizes = 7  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="page_sizes"):
+        _ = client.behaviour.page_sizes  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="function"):
+        client.state.after_request(1, lambda: None)
 
 
-def test_sign_in_is_driven_from_outside(client: SimulatorClient) -> None:
+def test_sign_in_is_driven_from_outside(client: Simulator) -> None:
     client.reset(0)
     client.entra.account = BORA
     client.entra.behaviour.device_interval_s = 1
     with requests.Session() as session:
         session.trust_env = False
         session.verify = str(client.ca_path)
-        base = f"{client.authority}/{client.tenant_id}/oauth2/v2.0"
+        base = f"{client.base_url}/{TENANT_ID}/oauth2/v2.0"
         scope = "https://api.partner.microsoft.com/.default openid"
         code = session.post(
-            f"{base}/devicecode", data={"client_id": client.client_id, "scope": scope}, timeout=5
+            f"{base}/devicecode", data={"client_id": CLIENT_ID, "scope": scope}, timeout=5
         ).json()
         assert client.entra.pending_user_codes() == [code["user_code"]]
         client.entra.approve(code["user_code"])
         client.entra.fail_with(53003, times=1)
         redeem = {
-            "client_id": client.client_id,
+            "client_id": CLIENT_ID,
             "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
             "device_code": code["device_code"],
         }
@@ -146,11 +144,11 @@ def test_sign_in_is_driven_from_outside(client: SimulatorClient) -> None:
         client.entra.approve()
 
 
-def test_a_web_page_cannot_drive_it(client: SimulatorClient) -> None:
+def test_a_web_page_cannot_drive_it(client: Simulator) -> None:
     with requests.Session() as session:
         session.trust_env = False
         session.verify = str(client.ca_path)
-        url = f"{client.base_url}/_simulator/requests/clear"
+        url = f"{client.base_url}/_simulator/simulator/clear_requests"
         answers = [
             session.post(url, json={}, headers=headers, timeout=5).status_code
             for headers in (
@@ -182,30 +180,3 @@ def test_world_and_sign_in_survive_a_restart(tmp_path: Path) -> None:
         assert answer.status_code == 200
         assert after.state.truth() == truth
         assert after.ca_path.read_bytes() == ca
-
-
-def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    child = (
-        "import subprocess, sys, time; "
-        "subprocess.Popen([sys.executable, '-m', 'dev.simulator', '--referrals', '1', "
-        "'--port-file', sys.argv[1], '--ca-file', sys.argv[2], "
-        "'--exit-with-parent', str(__import__('os').getpid())]); time.sleep(60)"
-    )
-    port_file = tmp_path / "port.json"
-    command = [sys.executable, "-c", child, str(port_file), str(tmp_path / "ca.pem")]
-    with subprocess.Popen(command, cwd=ROOT) as parent:
-        wait_for(port_file.exists)
-        pid = json.loads(port_file.read_text(encoding="utf-8"))["pid"]
-        os.kill(parent.pid, signal.SIGKILL)
-
-    wait_for(lambda: not port_file.exists())
-    wait_for(lambda: not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -19,7 +19,7 @@ from dev.services.host import HostProcess
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
 from dev.services.simulator import SimulatorProcess
-from dev.simulator.client import SimulatorClient
+from dev.simulator import Simulator, connect
 
 API = "/api/v1/partner-center"
 ANSWER_TIMEOUT_S = 60.0
@@ -32,8 +32,7 @@ class Served:
 
     url: str
     key: str
-    master_key: str
-    simulator: SimulatorClient
+    simulator: Simulator
     database_url: str
     settings: dict[str, str]
 
@@ -112,12 +111,11 @@ def served(
     values["HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"] = "0 0 0 1 1 *"
     values["HUNTER_PARTNER_CENTER_PAGE_DELAY"] = "0s"
     values["HUNTER_PARTNER_CENTER_TOKEN_CACHE_PATH"] = f"{folder.name.lower()}/token-cache"
-    control = SimulatorClient(simulator.url, simulator.ca_file)
+    control = connect(simulator.url, simulator.ca_file)
     host = _start_host(supervisor, folder / "host", values)
     yield Served(
         url=host.url,
         key=values["HUNTER_API_KEY"],
-        master_key=host.master_key,
         simulator=control,
         database_url=database_url,
         settings=values,
@@ -144,7 +142,7 @@ def serve_with(
         values = served.settings | changes
         host = _start_host(supervisor, tmp_path / f"host-{len(started)}", values)
         started.append(host)
-        return replace(served, url=host.url, master_key=host.master_key, settings=values)
+        return replace(served, url=host.url, settings=values)
 
     yield serve
     for host in started:

@@ -21,7 +21,7 @@ from dev.services.host import HostProcess
 from dev.services.postgres import Postgres
 from dev.services.processes import Supervisor
 from dev.services.simulator import SimulatorProcess
-from dev.simulator.client import SimulatorClient
+from dev.simulator import connect
 from dev.system_programs import chromium
 from tests.web.conftest import API, DESKTOP, FLAGS, PHONE, Served, sign_in
 
@@ -60,8 +60,7 @@ def world() -> Iterator[Served]:
         served = Served(
             url=host.url,
             key=values["HUNTER_API_KEY"],
-            master_key=host.master_key,
-            simulator=SimulatorClient(simulator.url, simulator.ca_file),
+            simulator=connect(simulator.url, simulator.ca_file),
             database_url=database_url,
             settings=values,
         )

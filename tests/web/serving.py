@@ -11,7 +11,7 @@ from pc_core.config import Settings
 from pc_core.health.alarms import Expected
 from pc_core.health.facts import Facts, Schema
 from pc_core.health.readiness import Ready
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.identity.sign_in import PendingSignIn, SignInProgress
 from pc_core.reading import (
     Company,
@@ -252,7 +252,7 @@ class MemoryApp:
         expected = Expected(
             enabled=True, schedule="0 */10 * * * *", full_sync_every=timedelta(hours=24)
         )
-        return describe(self.known, expected, NOW)
+        return status_of(self.known, expected, NOW)
 
 
 def ask(

@@ -296,8 +296,8 @@ WORDS = {
     "rule": {found.rule for found in vars(classification).values()
              if isinstance(found, classification.Classification)},
     "category": set(get_args(classification.Category.__value__)),
-    "reason": literals("referral", r'RefusalError\(\s*"(\w+)"')
-    | literals("referral", r'Unbelievable\("(\w+)"')
+    "reason": literals("referral", r'InvalidItem\(\s*"(\w+)"')
+    | literals("referral", r'InvalidNumber\("(\w+)"')
     | {"refused_by_database"},
     "state": {state.value for state in RunState},
     "mode": {*get_args(report.Mode), "erase", "import"},

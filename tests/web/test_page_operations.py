@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,26 +15,28 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from dev.simulator import ADA, Fault
 from tests.web.conftest import API, SLOW_MS, Served, look_again
 
 pytestmark = pytest.mark.needs_chromium
 
 type Open = Callable[..., Page]
 
-ANOTHER = {
-    "object_id": "00000000-0000-4000-8000-00000000b0b0",
-    "username": "other.person@tailspin.example",
-}
+ANOTHER = replace(
+    ADA,
+    object_id="00000000-0000-4000-8000-00000000b0b0",
+    username="other.person@tailspin.example",
+)
 
 
 @contextmanager
 def slowed(served: Served, latency_s: float) -> Iterator[None]:
     """Partner Center takes its time, so that a run can be watched."""
-    served.simulator.call("behaviour/set", latency_s=latency_s)
+    served.simulator.behaviour.latency_s = latency_s
     try:
         yield
     finally:
-        served.simulator.call("behaviour/set", latency_s=0.0)
+        served.simulator.behaviour.latency_s = 0.0
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def test_from_the_sign_in_to_the_first_referrals(open_page: Open, served: Served
     assert address is not None
     assert address in dialog.inner_text()
     expect(dialog.get_by_text("Signed in as")).to_be_visible(timeout=SLOW_MS)
-    expect(dialog).to_contain_text(served.simulator.call("entra/account")["username"])
+    expect(dialog).to_contain_text(served.simulator.entra.account.username)
     expect(dialog).to_contain_text("this account may read referrals")
     dialog.locator(".dialog-actions").get_by_role("button", name="Close").click()
 
@@ -161,7 +164,6 @@ def test_a_run_that_the_timer_started_is_shown_as_such(open_page: Open, filled: 
         "/admin/functions/scheduled_sync",
         method="POST",
         body={},
-        headers={"x-functions-key": filled.master_key},
     )
     expect(page.locator(".runs tbody tr").first).to_contain_text("by schedule", timeout=15_000)
 
@@ -203,17 +205,17 @@ def test_a_switched_off_feature_is_told_apart(
 def test_a_failed_run_says_why_and_where_to_look(open_page: Open, filled: Served) -> None:
     page = open_page()
     expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
-    filled.simulator.call("faults/add", faults_to_add=[{"kind": "html", "times": 50}])
+    filled.simulator.faults.add(Fault(kind="html", times=50))
     page.get_by_role("button", name="Sync now").click()
     expect(page.locator("#notices")).to_contain_text("Sync failed", timeout=SLOW_MS)
-    filled.simulator.call("faults/clear")
+    filled.simulator.faults.clear()
     expect(page.locator("#status-words")).to_have_text("The last run failed")
     page.locator("#to-do").get_by_role("button", name="Show").click()
     failed = page.locator(".runs tbody tr", has_text="Failed").first
     expect(failed).to_contain_text("Partner Center answered something that is no list of referrals")
     failed.click()
     notice = page.get_by_role("dialog").locator(".notice")
-    expect(notice).to_contain_text("Nothing was concluded from it")
+    expect(notice).to_contain_text("No data was changed")
 
     # In the reader's language; the server's own words are English and there on demand.
     turkish = open_page(language="tr-TR")
@@ -393,19 +395,18 @@ def test_a_shrunken_view_is_accepted_by_an_operator(open_page: Open, filled: Ser
 def test_a_dead_sign_in_is_explained_and_another_account_needs_a_yes(
     open_page: Open, filled: Served
 ) -> None:
-    filled.simulator.call("entra/revoke", access_tokens=True)
+    filled.simulator.entra.revoke(access_tokens=True)
     filled.ask(f"{API}/referrals/sync", method="POST")
     page = open_page()
     expect(page.locator("#status-words")).to_have_text("Sign-in to Partner Center is needed")
 
-    before = filled.simulator.call("entra/account")
-    filled.simulator.call("entra/set_account", **(before | ANOTHER))
+    filled.simulator.entra.account = ANOTHER
     page.locator("#to-do").get_by_role("button", name="Sign in…").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text(f"another account than before: {ANOTHER['username']}",
+    expect(dialog).to_contain_text(f"another account than before: {ANOTHER.username}",
                                    timeout=SLOW_MS)  # fmt: skip
     dialog.get_by_role("button", name="Use this account").click()
-    expect(dialog).to_contain_text(f"Signed in as {ANOTHER['username']}", timeout=SLOW_MS)
+    expect(dialog).to_contain_text(f"Signed in as {ANOTHER.username}", timeout=SLOW_MS)
     page.keyboard.press("Escape")
     expect(page.locator("#status-words")).not_to_have_text("Sign-in to Partner Center is needed")
     filled.ask(f"{API}/referrals/sync", method="POST", body={"mode": "full"})

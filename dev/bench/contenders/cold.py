@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -15,13 +16,26 @@ def main() -> None:
     app, name, method, file = sys.argv[1:]
     sys.path.insert(0, app)
     __import__("function_app")
-    imported_s, imported_cpu_s = time.monotonic(), time.process_time()
+    measured = {
+        "import_s": time.monotonic() - began_s,
+        "import_cpu_s": time.process_time() - began_cpu_s,
+    }
 
+    import asyncio  # what an app imports counts for the app
+
+    measured |= asyncio.run(_answer(Path(app), name, method))
+    Path(file).write_text(json.dumps(measured), encoding="utf-8")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+async def _answer(app: Path, name: str, method: str) -> dict[str, Any]:
+    """How long the first answer takes once the functions are indexed, and its status."""
     from dev.host.messages import Message, TypedData
     from dev.host.worker import Worker
 
-    worker = Worker(Path(app))
-    functions = {function.name: function for function in worker.start()}
+    worker = Worker(app)
+    functions = {function.name: function for function in await worker.start()}
     ready_s, ready_cpu_s = time.monotonic(), time.process_time()
     request = Message(
         method=method,
@@ -35,19 +49,12 @@ def main() -> None:
         params={},
         query={},
     )
-    outcome = worker.invoke(functions[name], TypedData(http=request), "measured")
-    ended_s, ended_cpu_s = time.monotonic(), time.process_time()
-    status = outcome.value.http.status_code if outcome.value is not None else None
-    measured = {
-        "status": str(status),
-        "import_s": imported_s - began_s,
-        "import_cpu_s": imported_cpu_s - began_cpu_s,
-        "answer_s": ended_s - ready_s,
-        "answer_cpu_s": ended_cpu_s - ready_cpu_s,
+    outcome = await worker.invoke(functions[name], TypedData(http=request), "measured")
+    return {
+        "answer_s": time.monotonic() - ready_s,
+        "answer_cpu_s": time.process_time() - ready_cpu_s,
+        "status": str(outcome.value.http.status_code if outcome.value is not None else None),
     }
-    Path(file).write_text(json.dumps(measured), encoding="utf-8")
-    sys.stdout.flush()
-    os._exit(0)
 
 
 if __name__ == "__main__":

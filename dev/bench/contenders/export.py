@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -15,17 +16,17 @@ from dev.host.messages import Message, TypedData
 from dev.host.worker import Worker
 
 
-def main() -> None:
+async def main() -> None:
     """Argument: the file for the result."""
     [file] = sys.argv[1:]
     worker = Worker(CLONE)
-    functions = {function.name: function for function in worker.start()}
+    functions = {function.name: function for function in await worker.start()}
     query: dict[str, str] | None = {"format": "csv"}
     rows = size = 0
     took_ms = []
     while query is not None:
         began_s = time.monotonic()
-        outcome = worker.invoke(functions["referrals"], _request(query), "measured")
+        outcome = await worker.invoke(functions["referrals"], _request(query), "measured")
         took_ms.append((time.monotonic() - began_s) * 1000)
         answer = outcome.value.http if outcome.value is not None else None
         if answer is None or answer.status_code != "200":
@@ -63,4 +64,4 @@ def _request(query: dict[str, str]) -> TypedData:
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

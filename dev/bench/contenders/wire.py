@@ -27,12 +27,6 @@ class Address(msgspec.Struct, gc=False):
     country: str | None = None
 
 
-class Member(msgspec.Struct, gc=False):
-    """One of a customer's people."""
-
-    email: str | None = None
-
-
 class Customer(msgspec.Struct, gc=False):
     """A referral's customer."""
 

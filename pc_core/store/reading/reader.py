@@ -39,8 +39,8 @@ from pc_core.store.pool import Database
 from pc_core.store.reading import companies, listing
 from pc_core.store.reading.cursors import read_cursor, write_cursor
 from pc_core.store.statements import load_statements
-from pc_core.store.writing import state
-from pc_core.store.writing.runs import mark_interrupted, read_report
+from pc_core.store.writing import state as states
+from pc_core.store.writing.runs import read_report
 from pc_core.sync.report import Report
 
 if TYPE_CHECKING:
@@ -226,10 +226,7 @@ class PostgresReader(Reader):
             translated("read the schema's revision"),
             read_only(self._database.connection) as connection,
         ):
-            status = migrate.compare(migrate.read_revision(connection))
-        return Schema(
-            current=status.current, expected=status.expected, is_current=status.is_current
-        )
+            return _read_schema(connection)
 
     def facts(self) -> Facts:
         """Everything that health judges and the page's indicator shows, from one snapshot."""
@@ -237,20 +234,16 @@ class PostgresReader(Reader):
             translated("read how the sync stands"),
             read_only(self._database.connection) as connection,
         ):
-            status = migrate.compare(migrate.read_revision(connection))
+            schema = _read_schema(connection)
             newest = _read_runs(connection, " ORDER BY r.started_at DESC LIMIT 50", {})
             running = next((run for run in newest if run.finished_at is None), None)
             ended = [run for run in newest if run.finished_at is not None]
             synced = (run for run in ended if run.mode in ("incremental", "full"))
             counts = self._count(connection)
             return Facts(
-                schema=Schema(
-                    current=status.current,
-                    expected=status.expected,
-                    is_current=status.is_current,
-                ),
-                state=state.read(connection),
-                sign_in=state.read_sign_in(connection),
+                schema=schema,
+                state=states.read(connection),
+                sign_in=states.read_sign_in(connection),
                 running=running,
                 last_run=ended[0] if ended else None,
                 last_sync=next(synced, None),
@@ -292,7 +285,12 @@ def _read_runs(
     connection: Connection[Any], tail: LiteralString, values: dict[str, Any]
 ) -> list[Report]:
     rows = connection.execute(f"{_SQL['runs']}{tail}", values).fetchall()
-    return [mark_interrupted(read_report(row)) for row in rows]
+    return [read_report(row) for row in rows]
+
+
+def _read_schema(connection: Connection[Any]) -> Schema:
+    status = migrate.compare(migrate.read_revision(connection))
+    return Schema(current=status.current, expected=status.expected, is_current=status.is_current)
 
 
 def _one(connection: Connection[Any], name: str) -> Any:

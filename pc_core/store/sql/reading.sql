@@ -10,9 +10,9 @@ LIMIT %(limit)s
 
 -- name: runs
 -- A run whose lease has expired counts as interrupted, even before the next run marks it so.
-SELECT r.task_id, r.trigger, r.mode,
+SELECT r.task_id,
     CASE WHEN r.state = 'running' AND s.lease_task_id IS NULL THEN 'interrupted' ELSE r.state END,
-    r.invocation_id, r.started_at,
+    r.trigger, r.mode, r.started_at, r.invocation_id,
     CASE WHEN r.state = 'running' AND s.lease_task_id IS NULL THEN r.heartbeat_at
         ELSE r.finished_at END,
     r.head_completed_at, r.sweep_completed_at, r.watermark_at, r.counts::text, r.failure::text

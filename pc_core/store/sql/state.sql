@@ -1,27 +1,9 @@
 -- name: load
-SELECT watermark_ticks, order_verdict, order_checked_at, order_refuted_at, top_caps_at,
-    head::text, sweep::text, shrank_at, shrank_unseen, shrank_present, recompute_after,
-    fingerprint::text, organization_id, tenant_id, last_success_at, last_sweep_at
-FROM partner_center_sync_state
+SELECT {columns} FROM partner_center_sync_state
 
 -- name: save
 UPDATE partner_center_sync_state
-SET watermark_ticks = %(watermark_ticks)s,
-    order_verdict = %(order_verdict)s,
-    order_checked_at = %(order_checked_at)s,
-    order_refuted_at = %(order_refuted_at)s,
-    top_caps_at = %(top_caps_at)s,
-    head = %(head)s,
-    sweep = %(sweep)s,
-    shrank_at = %(shrank_at)s,
-    shrank_unseen = %(shrank_unseen)s,
-    shrank_present = %(shrank_present)s,
-    recompute_after = %(recompute_after)s,
-    fingerprint = %(fingerprint)s,
-    organization_id = %(organization_id)s,
-    tenant_id = %(tenant_id)s,
-    last_success_at = %(last_success_at)s,
-    last_sweep_at = %(last_sweep_at)s,
+SET {assignments},
     lease_heartbeat_at = clock_timestamp(),
     lease_expires_at = clock_timestamp() + lease_ttl
 WHERE lease_fence = %(fence)s AND lease_task_id = %(task_id)s

@@ -11,6 +11,7 @@ from pc_core.errors import FixSetting
 from pc_core.store.faults import translated
 from pc_core.store.pool import Connect, Database
 from pc_core.store.statements import load_statements
+from pc_core.store.writing.json_text import to_json_text
 from pc_core.sync.ports import Earlier, EarlierRow
 
 _SQL = load_statements("earlier")
@@ -60,6 +61,6 @@ class EarlierTable(Earlier):
 
 def note_first_seen(connect: Connect, seen: Mapping[str, datetime]) -> None:
     """See `Store.note_first_seen`."""
-    rows = [{"referral_id": key, "seen_at": at.isoformat()} for key, at in seen.items()]
+    rows = [{"referral_id": key, "seen_at": at} for key, at in seen.items()]
     with connect() as connection:
-        connection.execute(_SQL["note_first_seen"], {"seen": json.dumps(rows)})
+        connection.execute(_SQL["note_first_seen"], {"seen": to_json_text(rows)})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-import msgspec
-
 from pc_core.referral.tombstones import ErasedKind, ErasureCount, tombstone
 from pc_core.store.batch import Batch, Rows
 from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import lease as leases
+from pc_core.store.writing.json_text import to_json_text
 from pc_core.sync.ports import Lease
 
 _SQL = load_statements("erasure")
@@ -72,7 +71,7 @@ def add_removal(batch: Batch, ids: Iterable[str]) -> None:
 def add_burial(batch: Batch, digests: Iterable[tuple[ErasedKind, bytes]]) -> None:
     """Write tombstones; existing ones stay as they are."""
     plain = [{"kind": kind, "digest": digest.hex()} for kind, digest in digests]
-    batch.add(_SQL["bury"], {"tombstones": msgspec.json.encode(plain).decode()})
+    batch.add(_SQL["bury"], {"tombstones": to_json_text(plain)})
 
 
 def _digests(key: Rows, ids: Collection[str], domain: str | None) -> list[tuple[ErasedKind, bytes]]:

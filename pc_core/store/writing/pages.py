@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, LiteralString, overload
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from pc_core.errors import RowRefused
 from pc_core.referral.referral import Malformed
@@ -21,6 +19,7 @@ from pc_core.store.statements import load_statements
 from pc_core.store.writing import erasure, runs, state
 from pc_core.store.writing import lease as leases
 from pc_core.store.writing.columns import COLUMN_LISTS
+from pc_core.store.writing.json_text import ids_to_json_text, storable, to_json_text
 from pc_core.sync.plan import PagePlan, StoredRow
 from pc_core.sync.ports import Lease, Walk
 from pc_core.sync.report import Report
@@ -49,7 +48,7 @@ def stored_rows(connect: Connect, ids: Collection[str]) -> dict[str, StoredRow]:
     if not ids:
         return {}
     with connect() as connection:
-        found = connection.execute(_SQL["stored"], {"ids": _json(ids)}).fetchall()
+        found = connection.execute(_SQL["stored"], {"ids": ids_to_json_text(ids)}).fetchall()
     return {
         row[0]: StoredRow(
             content_hash=row[1], updated_ticks=row[2], missing=row[3], has_domain=row[4]
@@ -148,10 +147,13 @@ def _write(
     if some_stored:
         batch.add(_SQL["insert"], {"fetched_at": page.fetched_at})
     if plan.reappeared:
-        batch.add(_SQL["reappear"], task | {"ids": _json(plan.reappeared)})
+        batch.add(_SQL["reappear"], task | {"ids": ids_to_json_text(plan.reappeared)})
     _add_quarantine(batch, page)
     if page.seen_in and plan.seen:
-        batch.add(_SEEN["note"], {"walks": _json(page.seen_in), "ids": _json(plan.seen)})
+        batch.add(
+            _SEEN["note"],
+            {"walks": to_json_text(list(page.seen_in)), "ids": ids_to_json_text(plan.seen)},
+        )
     if plan.erased:
         erasure.add_removal(batch, plan.erased)
         erasure.add_burial(batch, [("referral_id", each) for each in plan.erased.values()])
@@ -163,16 +165,16 @@ def _write(
 def _add_quarantine(batch: Batch, page: PageWrite) -> None:
     plan = page.plan
     if plan.quarantine:
-        entries = msgspec.json.encode([_entry(item) for item in plan.quarantine]).decode()
+        entries = to_json_text([_entry(item) for item in plan.quarantine])
         batch.add(
             _QUARANTINE["set_aside"],
             {"entries": entries, "task_id": page.report.task_id, "fetched_at": page.fetched_at},
         )
     if page.close_understood and plan.understood:
-        batch.add(_QUARANTINE["close"], {"ids": _json(plan.understood)})
+        batch.add(_QUARANTINE["close"], {"ids": ids_to_json_text(plan.understood)})
     if page.settled:
         settled = [{"entry_id": number, "state": end} for number, end in page.settled]
-        batch.add(_QUARANTINE["settle"], {"settled": msgspec.json.encode(settled).decode()})
+        batch.add(_QUARANTINE["settle"], {"settled": to_json_text(settled)})
     if page.removed:
         batch.add(_QUARANTINE["remove"], {"entry_ids": list(page.removed)})
     if page.reasons:
@@ -180,30 +182,20 @@ def _add_quarantine(batch: Batch, page: PageWrite) -> None:
             {"entry_id": number, "reason": reason, "field": field, "detail": detail}
             for number, reason, field, detail in page.reasons
         ]
-        batch.add(_QUARANTINE["give_reasons"], {"reasons": msgspec.json.encode(reasons).decode()})
+        batch.add(_QUARANTINE["give_reasons"], {"reasons": to_json_text(reasons)})
 
 
 def _entry(item: Malformed) -> dict[str, Any]:
+    # The quarantine takes what no other table can hold, so its own texts must never be refused.
     return {
-        "referral_id": _storable(item.referral_id),
+        "referral_id": storable(item.referral_id),
         "hash": item.content_hash.hex(),
         "reason": item.reason,
-        "field": _storable(item.field),
-        "detail": _storable(item.detail),
-        "raw_text": _storable(item.raw_text),
+        "field": storable(item.field),
+        "detail": storable(item.detail),
+        "raw_text": storable(item.raw_text),
         "updated_ticks": item.updated_ticks,
     }
-
-
-@overload
-def _storable(text: str) -> str: ...
-@overload
-def _storable(text: str | None) -> str | None: ...
-def _storable(text: str | None) -> str | None:
-    # The quarantine takes what no other table can hold, so its own texts must never be refused.
-    if text is None:
-        return None
-    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _values(row: Row) -> list[Any]:
@@ -241,7 +233,7 @@ def _find_refused_row(connection: Connection[Any], page: PageWrite) -> str | Non
     rows = [*plan.inserts.values(), *plan.updates.values()]
     connection.execute(_LIMITS["begin_writing"])
     try:
-        ids = _json(row.referral_id for row in rows)
+        ids = ids_to_json_text(row.referral_id for row in rows)
         found = connection.execute(_SQL["stored"], {"ids": ids}).fetchall()
         # Rows that are stored already are tried with another id, so that no duplicate is reported.
         aliases = {stored[0]: f"{stored[0]}?" for stored in found}
@@ -274,8 +266,3 @@ def _are_refused(
             raise
         return True
     return False
-
-
-def _json(texts: Iterable[str]) -> str:
-    # Ids of quarantined items may hold anything; they must not make the whole page fail.
-    return msgspec.json.encode([_storable(text) for text in texts]).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,12 @@ from pc_core.referral.tombstones import Tombstones
 from pc_core.store.batch import Batch
 from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
+from pc_core.store.writing.json_text import to_json_text
 from pc_core.sync.ports import Lease
 from pc_core.sync.state import Fingerprint, PendingHead, Sweep, SyncState
 
 if TYPE_CHECKING:
     from psycopg import Connection
-
-_SQL = load_statements("state")
 
 # Made at import, in one thread: two threads that decode a type for the first time at the same
 # moment can crash the interpreter.
@@ -30,18 +29,19 @@ _PARTS: dict[str, msgspec.json.Decoder[Any]] = {
     "fingerprint": msgspec.json.Decoder(Fingerprint),
 }
 _SIGN_IN = msgspec.json.Decoder(SignInStatus)
-_NAMES = tuple(SyncState.__dataclass_fields__)
+_NAMES = tuple(field.name for field in fields(SyncState))
 
-
-def to_text(part: object) -> str | None:
-    """A part of the state as JSON text; None stays None."""
-    return None if part is None else msgspec.json.encode(part).decode()
+_SQL = load_statements(
+    "state",
+    columns=", ".join(f"{name}::text" if name in _PARTS else name for name in _NAMES),
+    assignments=", ".join(f"{name} = %({name})s" for name in _NAMES),
+)
 
 
 def add_state(batch: Batch, lease: Lease, after: SyncState) -> None:
     """Write the state and extend the lease, in one statement that returns no row if it is lost."""
     values: dict[str, Any] = {name: getattr(after, name) for name in _NAMES}
-    values |= {name: to_text(values[name]) for name in _PARTS}
+    values |= {name: to_json_text(values[name]) for name in _PARTS}
     batch.add(_SQL["save"], values | {"fence": lease.fence, "task_id": lease.task_id})
 
 
@@ -98,7 +98,7 @@ def save_sign_in(
             status = replace(status, since_at=before.since_at)
         elif status.since_at is None:
             status = replace(status, since_at=status.checked_at)
-        batch.add(_SQL["save_sign_in"], {"sign_in": to_text(status)})
+        batch.add(_SQL["save_sign_in"], {"sign_in": to_json_text(status)})
         batch.commit()
         batch.send()
     if before is None or before.state is not status.state:

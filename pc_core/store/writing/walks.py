@@ -6,14 +6,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import msgspec
-
 from pc_core.referral.ticks import from_ticks
 from pc_core.store.batch import Batch, read_only
 from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
 from pc_core.store.writing import lease as leases
 from pc_core.store.writing import runs, state
+from pc_core.store.writing.json_text import ids_to_json_text, to_json_text
 from pc_core.sync.ports import Lease, Unseen, Walk
 from pc_core.sync.report import Counts, Report
 from pc_core.sync.state import SyncState
@@ -36,7 +35,7 @@ def save_state(
         state.add_state(batch, lease, after)
         _check_or_roll_back(batch, lease)
         if forget:
-            batch.add(_SQL["forget"], {"walks": _json(forget)})
+            batch.add(_SQL["forget"], {"walks": to_json_text(list(forget))})
         runs.add_report(batch, report)
         batch.commit()
         batch.send()
@@ -53,7 +52,7 @@ def not_read_above(
     values = {
         "stop_at": stop_at,
         "stop_ticks": stop_ticks,
-        "just_seen": _json(just_seen),
+        "just_seen": ids_to_json_text(just_seen),
         "among_swept": among_swept,
     }
     with read_only(connect, patient=True) as connection:
@@ -83,7 +82,7 @@ def note_gone(connect: Connect, lease: Lease, ids: Collection[str]) -> None:
         batch.begin()
         leases.add_keep(batch, lease)
         _check_or_roll_back(batch, lease)
-        batch.add(_SQL["note_gone"], {"ids": _json(ids)})
+        batch.add(_SQL["note_gone"], {"ids": ids_to_json_text(ids)})
         batch.commit()
         batch.send()
 
@@ -96,7 +95,7 @@ def mark_missing(connect: Connect, lease: Lease, *, after: SyncState, report: Re
         state.add_state(batch, lease, after)
         _check_or_roll_back(batch, lease)
         batch.add(_SQL["mark_missing"], {"task_id": report.task_id})
-        batch.add(_SQL["forget"], {"walks": _json(("sweep",))})
+        batch.add(_SQL["forget"], {"walks": to_json_text(("sweep",))})
         marked = int(batch.send()[0][0][0])
         counts = Counts(marked_missing=marked)
         counts.add(report.counts)
@@ -108,7 +107,3 @@ def mark_missing(connect: Connect, lease: Lease, *, after: SyncState, report: Re
 
 def _check_or_roll_back(batch: Batch, lease: Lease) -> None:
     leases.check(lease, batch.send()[-1])
-
-
-def _json(texts: Collection[str]) -> str:
-    return msgspec.json.encode(list(texts)).decode()
