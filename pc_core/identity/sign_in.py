@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
     PartnerCenterSyncError,
     SignInNeeded,
+    SignInOutcome,
     SignInState,
     TryLater,
 )
@@ -36,8 +37,6 @@ _ASKING = timedelta(seconds=60)
 """How long an instance may be busy with a step before another takes it up."""
 
 _KEEP_ATTEMPTS = 5
-
-Outcome = Literal["pending", "completed", "failed", "expired", "declined", "needs_confirmation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,7 @@ class SignInProgress:
         reason_code: of a refusal.
     """
 
-    state: Outcome
+    state: SignInOutcome
     username: str | None = None
     may_read_referrals: bool | None = None
     detail: str | None = None

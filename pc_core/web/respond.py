@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
@@ -144,8 +143,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     login_url: str | UnsetType = UNSET
 
 
-@dataclass(slots=True, kw_only=True)
-class ShownRun(Counts):
+class ShownRun(Counts, kw_only=True):
     """A run.
 
     Attributes:

@@ -303,7 +303,7 @@ WORDS = {
     "mode": {*get_args(report.Mode), "erase", "import"},
     "running_trigger": set(get_args(report.Trigger)),
     "order": set(get_args(state.OrderVerdict)),
-    "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"},
+    "count": set(Counts.__struct_fields__) - {"skipped_reasons", "unknown_values"},
     "requirement": {*deal_details._REQUIREMENTS, "attributes"},
     "attention": set(ATTENTION),
     "setting": set(settings_in_force(Settings.from_env({}))),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from pc_core.identity.sign_in import Outcome, SignInProgress
+from pc_core.errors import SignInOutcome
 from pc_core.reading import Instant, Text
 from pc_core.web import respond
 from pc_core.web.access import Role
 from pc_core.web.exchange import Body, HttpAnswer, Parameters, Route, Visit
 from pc_core.web.query import BadParameter
+
+if TYPE_CHECKING:
+    from pc_core.identity.sign_in import SignInProgress
 
 SignInId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{8,64}$", description="the id of a sign-in")]
 
@@ -58,7 +61,7 @@ class PolledSignIn(Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    state: Outcome
+    state: SignInOutcome
     account: str | None
     may_read_referrals: bool | None
     reason_code: str | None
