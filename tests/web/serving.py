@@ -92,6 +92,12 @@ def facts(**changes: Any) -> Facts:
     return Facts(**values)
 
 
+def _place(cursor: str | None) -> int:
+    if cursor is not None and not cursor.isdecimal():
+        raise ForeignCursor
+    return int(cursor or 0)
+
+
 @dataclass
 class MemoryReader:
     """Rows in a list; a cursor is the number of rows before it."""
@@ -105,17 +111,10 @@ class MemoryReader:
     )
 
     def list_referrals(
-        self,
-        found: ReferralFilter | None = None,
-        *,
-        sort: Sort | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
+        self, found: Any = None, *, sort: Any = None, cursor: str | None = None, limit: int = 50
     ) -> ReferralPage:
         self.asked.append((found, sort, limit))
-        if cursor is not None and not cursor.isdecimal():
-            raise ForeignCursor
-        start = int(cursor or 0)
+        start = _place(cursor)
         more = start + limit < len(self.rows)
         return ReferralPage(
             rows=self.rows[start : start + limit],
@@ -158,17 +157,10 @@ class MemoryReader:
         )
 
     def list_companies(
-        self,
-        found: CompanyFilter | None = None,
-        *,
-        sort: CompanySort | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
+        self, found: Any = None, *, sort: Any = None, cursor: str | None = None, limit: int = 50
     ) -> CompanyPage:
         self.asked_companies.append((found, sort, limit))
-        if cursor is not None and not cursor.isdecimal():
-            raise ForeignCursor
-        start = int(cursor or 0)
+        start = _place(cursor)
         domains = sorted({row.domain for row in self.rows if row.domain})
         found_there = [self.get_company(domain) for domain in domains[start : start + limit]]
         return CompanyPage(
