@@ -1,6 +1,6 @@
 """The app's triggers; each hands over at once.
 
-What is done lies in `pc_core`, who may and what is answered in `pc_core.web`. Nothing else is
+`pc_core` does the work; `pc_core.web` decides who has access and what is answered. Nothing else is
 loaded before it is needed.
 """
 
@@ -23,6 +23,7 @@ from pc_core.web.routes import (
     status,
     sync,
 )
+from pc_core.wiring.timer import run_on_schedule
 
 if TYPE_CHECKING:
     from pc_core.wiring.app import App
@@ -34,10 +35,10 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
 def open_app() -> "App":
-    """The worker's app, built from its settings when it is first asked for."""
-    from pc_core.wiring import app
+    """The worker's app, built from its settings when it is first needed."""
+    from pc_core.wiring.app import worker_app
 
-    return app.app()
+    return worker_app()
 
 
 @app.timer_trigger(
@@ -45,7 +46,7 @@ def open_app() -> "App":
 )
 def scheduled_sync(timer: func.TimerRequest, context: func.Context) -> None:
     """Pull what changed; a failed run raises, so that the host records a failed invocation."""
-    sync.run_on_schedule(open_app, is_late=timer.past_due, invocation_id=context.invocation_id)
+    run_on_schedule(open_app, is_late=timer.past_due, invocation_id=context.invocation_id)
 
 
 def _http(name: str, route: Route[Any]) -> None:

@@ -109,18 +109,12 @@ param ownDomains string = ''
 param pageSize string = ''
 @description('HUNTER_PARTNER_CENTER_RUN_BUDGET')
 param runBudget string = '8m'
-@description('HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT: functionTimeout of host.json.')
-param functionTimeout string = '30m'
 @description('HUNTER_PARTNER_CENTER_REQUEST_TIMEOUT')
 param requestTimeout string = '30s'
-@description('HUNTER_PARTNER_CENTER_RETRY_ATTEMPTS')
-param retryAttempts string = '5'
 @description('HUNTER_PARTNER_CENTER_RETRY_BUDGET')
 param retryBudget string = '90s'
 @description('HUNTER_PARTNER_CENTER_PAGE_DELAY')
 param pageDelay string = '200ms'
-@description('HUNTER_PARTNER_CENTER_LEASE')
-param lease string = '120s'
 @description('HUNTER_PUBLIC_HOSTS: further host names that the app answers to.')
 param publicHosts string = ''
 
@@ -246,12 +240,9 @@ module app 'modules/app.bicep' = {
     ownDomains: ownDomains
     pageSize: pageSize
     runBudget: runBudget
-    functionTimeout: functionTimeout
     requestTimeout: requestTimeout
-    retryAttempts: retryAttempts
     retryBudget: retryBudget
     pageDelay: pageDelay
-    lease: lease
     publicHosts: publicHosts
   }
 }

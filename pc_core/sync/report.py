@@ -71,7 +71,8 @@ class Failure(Struct, frozen=True, kw_only=True):
 class Counts(Struct, kw_only=True):
     """What a run did so far; `fetched` is the sum of the five piles below it.
 
-    `drift`, `backfilled` and `changed_silently` count rows that are in a pile already.
+    `drift`, `backfilled` and `changed_silently` count rows that are in a pile already; `unclear`
+    counts unseen rows whose answer by id said nothing.
     """
 
     fetched: int = 0
@@ -86,6 +87,7 @@ class Counts(Struct, kw_only=True):
     domain_not_found: int = 0
     marked_missing: int = 0
     reappeared: int = 0
+    unclear: int = 0
     recomputed: int = 0
     pages: int = 0
     requests: int = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pc_core.config import Settings
     from pc_core.health.readiness import Ready
-    from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+    from pc_core.identity.account import PendingSignIn, SignInProgress
     from pc_core.reading import Reader
     from pc_core.sync.report import Mode, Report, Trigger
 

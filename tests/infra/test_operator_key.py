@@ -22,17 +22,18 @@ __all__ = ["clock", "vault"]
 
 KEY = "the-operators-own-key"
 
+ATTEMPTS = 3
+"""How often the SDK tries, each time that it is asked."""
+
 
 @pytest.fixture
 def app(vault: Vault, clock: list[float], tmp_path: Path) -> Iterator[App]:
     """The app with a Key Vault and nothing else; App Service Authentication is off."""
-    made = App(
-        Settings.from_env({"HUNTER_KEY_VAULT_URL": f"https://localhost:{vault.server_port}"})
-    )
+    made = App(Settings.from_env({"HUNTER_KEY_VAULT_URL": vault.url}))
     # In the place of the part that would be built for a vault with a name of Azure's.
-    made.__dict__["_key_vault"] = connect(vault, clock)
+    made.parts.__dict__["key_vault"] = connect(vault, clock)
     yield made
-    made.__dict__["_key_vault"].close()
+    made.close()
 
 
 def ask(app: App, key: str | None) -> HttpAnswer:
@@ -109,10 +110,11 @@ def test_strangers_cannot_make_the_app_ask_the_vault_again_and_again(
     for _ in range(20):
         ask(app, "guess")
     reads = vault.reads
+    tried = 1 if trouble == "missing" else ATTEMPTS
 
     vault.status = 200
     vault.secrets["api-key"] = KEY
     clock[0] += 11
 
-    assert reads == 1
+    assert reads == tried
     assert app.operator_key() == KEY

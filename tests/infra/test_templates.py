@@ -14,6 +14,7 @@ from tests.infra import templates
 from tests.infra.windows import windows
 
 NOT_IN_AZURE = {
+    "AzureFunctionsJobHost__functionTimeout": "in host.json",
     "AzureWebJobsStorage": "a connection string; the identity is used instead",
     "AzureWebJobsStorage__accountName": "the blob address says the same",
     "HUNTER_TOKEN_CACHE_KEY": "in the Key Vault",
@@ -137,15 +138,6 @@ def test_the_connections_of_all_instances_fit_the_server() -> None:
     kept_by_the_service, for_people = 15, 20
 
     assert int(instances[1]) * per_instance + for_people + kept_by_the_service <= int(limit[1])
-
-
-def test_the_timeouts_are_those_of_the_host() -> None:
-    host = json.loads((CLONE / "host.json").read_text())
-    timeout = Settings.from_env({"HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT": "30m"})
-
-    assert host["functionTimeout"] == "00:30:00"
-    assert templates.defaults()["functionTimeout"] == "30m"
-    assert timeout.function_timeout.total_seconds() == 1800
 
 
 def test_sampling_leaves_the_lines_alone_that_the_alerts_count() -> None:

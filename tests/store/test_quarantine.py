@@ -1,4 +1,4 @@
-"""Replaying what was set aside, and what leaves with age."""
+"""Replays of the quarantine, and the purge of old rows."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from pc_core.health.alarms import Expected
 from pc_core.health.facts import Facts, Schema
 from pc_core.health.readiness import Ready
 from pc_core.health.status import status_of
-from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+from pc_core.identity.account import PendingSignIn, SignInProgress
 from pc_core.reading import (
     Company,
     CompanyFilter,

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pc_core.errors import FixSetting, TryLater
-from pc_core.identity.sign_in import SignInProgress
+from pc_core.errors import TryLater
+from pc_core.identity.account import SignInProgress
 from pc_core.reading import (
     CompanyFilter,
     CompanySort,
@@ -16,7 +16,7 @@ from pc_core.reading import (
     ReferralFilter,
     Sort,
 )
-from pc_core.sync.report import Failure, FailureKind, RunState
+from pc_core.sync.report import RunState
 from pc_core.web.routes import companies, quarantine, referrals, runs, sign_in, sync
 from pc_core.web.routes.deal_details import deal_details
 from pc_core.web.routes.referrals import CSV_COLUMNS, ROWS_PER_PART
@@ -209,54 +209,6 @@ def test_a_sync_that_cannot_even_begin_answers_with_the_same_members() -> None:
     assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
     assert (body["success"], body["task_id"], body["fetched"]) == (False, None, 0)
     assert (body["success_count"], body["skipped_reasons"]) == (0, {})
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize(
-    "state",
-    [
-        RunState.COMPLETED,
-        RunState.PARTIAL,
-        RunState.ALREADY_RUNNING,
-        RunState.FEATURE_DISABLED,
-    ],
-)
-def test_an_expected_outcome_of_the_timer_is_no_failure(state: RunState, late: bool) -> None:
-    app = MemoryApp(outcome=report(state))
-    sync.run_on_schedule(lambda: app, is_late=late, invocation_id="invocation")
-    assert app.ran == [
-        {"trigger": "timer-late" if late else "timer", "invocation_id": "invocation"}
-    ]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "says"),
-    [
-        (
-            report(
-                RunState.FAILED,
-                failure=Failure(
-                    kind=FailureKind.SIGN_IN, code="sign_in_needed", message="Sign in."
-                ),
-            ),
-            "sign_in_needed: Sign in.",
-        ),
-        (report(RunState.INTERRUPTED), "interrupted"),
-        (FixSetting("Apply the migration.", code="migration_missing"), "Apply the migration"),
-    ],
-)
-def test_a_failed_run_of_the_timer_is_a_failed_invocation(outcome: Any, says: str) -> None:
-    app = MemoryApp(outcome=outcome)
-    with pytest.raises(sync.RunFailed, match=says):
-        sync.run_on_schedule(lambda: app, is_late=False, invocation_id=None)
-
-
-def test_wrong_settings_are_a_failed_invocation_too() -> None:
-    def no_app() -> MemoryApp:
-        raise FixSetting("Wrong settings.", code="config_invalid")
-
-    with pytest.raises(sync.RunFailed, match="config_invalid: Wrong settings"):
-        sync.run_on_schedule(no_app, is_late=False, invocation_id=None)
 
 
 # -- Quarantine --------------------------------------------------------------------------------

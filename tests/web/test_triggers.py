@@ -2,7 +2,6 @@ import json
 import re
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +143,6 @@ def test_a_flag_that_is_none_counts_as_off_and_the_settings_refuse_it(text: str)
 
 def read_json(name: str) -> Any:
     return json.loads((ROOT / name).read_text(encoding="utf-8"))
-
-
-def test_the_hosts_timeout_is_what_the_settings_reckon_with() -> None:
-    hours, minutes, seconds = map(int, read_json("host.json")["functionTimeout"].split(":"))
-    timeout = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    assert timeout == Settings.from_env({}).function_timeout
 
 
 def test_the_host_keeps_the_runbooks_addresses_and_every_line_that_alerts_need() -> None:

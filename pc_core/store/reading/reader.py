@@ -242,8 +242,8 @@ class PostgresReader(Reader):
             counts = self._count(connection)
             return Facts(
                 schema=schema,
-                state=states.read(connection),
-                sign_in=states.read_sign_in(connection),
+                state=states.load_state(connection),
+                sign_in=states.load_sign_in(connection),
                 running=running,
                 last_run=ended[0] if ended else None,
                 last_sync=next(synced, None),

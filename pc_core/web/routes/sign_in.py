@@ -14,7 +14,7 @@ from pc_core.web.exchange import Body, HttpAnswer, Parameters, Route, Visit
 from pc_core.web.query import BadParameter
 
 if TYPE_CHECKING:
-    from pc_core.identity.sign_in import SignInProgress
+    from pc_core.identity.account import SignInProgress
 
 SignInId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{8,64}$", description="the id of a sign-in")]
 

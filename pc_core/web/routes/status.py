@@ -147,7 +147,6 @@ def settings_in_force(settings: Settings) -> dict[str, Any]:
         "run_budget_s": seconds(settings.run_budget),
         "function_timeout_s": seconds(settings.function_timeout),
         "request_timeout_s": seconds(settings.request_timeout),
-        "retry_attempts": settings.retry_attempts,
         "retry_budget_s": seconds(settings.retry_budget),
         "page_delay_s": seconds(settings.page_delay),
         "api_url": settings.api_url,

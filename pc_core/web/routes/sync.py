@@ -1,22 +1,18 @@
-"""Starting a run: by a request, or by the timer."""
+"""Starting a run by a request."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pc_core.errors import PartnerCenterSyncError
 from pc_core.observe import events
-from pc_core.sync.report import Counts, Report, RunState
+from pc_core.sync.report import Counts, Report
 from pc_core.web import respond
 from pc_core.web.access import Role
 from pc_core.web.exchange import Body, HttpAnswer, HttpRequest, Route, Visit
 from pc_core.web.query import BadParameter
-
-if TYPE_CHECKING:
-    from pc_core.sync.report import Trigger
-    from pc_core.web.served import ServedApp
 
 HTTP_BUDGET_S = 180.0
 """Azure cuts an HTTP answer off after 230 s, whatever functionTimeout says; this leaves time to
@@ -34,42 +30,6 @@ class SyncBody(Body, frozen=True, kw_only=True):
 
     mode: Literal["incremental", "full"] | None = None
     accept_missing: bool = False
-
-
-class RunFailed(Exception):
-    """A scheduled run failed; raised so that the host records a failed invocation."""
-
-
-def run_on_schedule(
-    open_app: Callable[[], ServedApp], *, is_late: bool, invocation_id: str | None
-) -> None:
-    """The timer's run.
-
-    Args:
-        open_app: gives the app.
-        is_late: the host says that this tick is past due.
-
-    Raises:
-        RunFailed: the run failed; expected outcomes (partial, already running, feature off) are
-            no failures.
-    """
-    trigger: Trigger = "timer-late" if is_late else "timer"
-    try:
-        report = open_app().sync(trigger=trigger, invocation_id=invocation_id)
-    except PartnerCenterSyncError as error:
-        events.emit(
-            "partner_center_sync_failed",
-            level=logging.ERROR,
-            trigger=trigger,
-            invocation_id=invocation_id,
-            code=error.code,
-            message=str(error),
-        )
-        raise RunFailed(f"{error.code}: {error}") from None
-    if report.state in (RunState.FAILED, RunState.INTERRUPTED):
-        failure = report.failure
-        reason = f"{failure.code}: {failure.message}" if failure else report.state.value
-        raise RunFailed(f"Run {report.task_id}: {reason}")
 
 
 def _sync(visit: Visit, body: SyncBody) -> HttpAnswer:

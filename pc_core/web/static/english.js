@@ -314,7 +314,6 @@ export default {
   setting_run_budget_s: "Time per run",
   setting_function_timeout_s: "Function timeout",
   setting_request_timeout_s: "Request timeout",
-  setting_retry_attempts: "Attempts per request",
   setting_retry_budget_s: "Time for retries",
   setting_page_delay_s: "Pause between pages",
   setting_api_url: "Partner Center API",

@@ -313,7 +313,6 @@ export default {
   setting_run_budget_s: "Çalışma başına süre",
   setting_function_timeout_s: "İşlev zaman aşımı",
   setting_request_timeout_s: "İstek zaman aşımı",
-  setting_retry_attempts: "İstek başına deneme",
   setting_retry_budget_s: "Yinelemelere ayrılan süre",
   setting_page_delay_s: "Sayfalar arası bekleme",
   setting_api_url: "Partner Center API",
