@@ -5,7 +5,7 @@ loaded before it is needed.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
@@ -15,7 +15,7 @@ from pc_core.web.exchange import Route
 from pc_core.web.routes import (
     companies,
     health,
-    page,
+    mini_ui,
     quarantine,
     referrals,
     runs,
@@ -49,7 +49,7 @@ def scheduled_sync(timer: func.TimerRequest, context: func.Context) -> None:
     run_on_schedule(open_app, is_late=timer.past_due, invocation_id=context.invocation_id)
 
 
-def _http(name: str, route: Route) -> None:
+def _http(name: str, route: Route[Any]) -> None:
     @app.function_name(name)
     @app.route(route.path, methods=[route.method])
     def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -65,7 +65,7 @@ _http("run", runs.RUN)  # GET /api/v1/partner-center/sync-runs/{task_id}
 _http("status", status.STATUS)  # GET /api/v1/partner-center/status
 _http("referrals", referrals.LIST)  # GET /api/v1/partner-center/referrals
 _http("referral", referrals.DETAIL)  # GET /api/v1/partner-center/referrals/{referral_id}
-_http("attention", referrals.ATTENTION)  # GET /api/v1/partner-center/attention
+_http("attention", referrals.NEEDS_ATTENTION)  # GET /api/v1/partner-center/attention
 _http("statistics", referrals.STATISTICS)  # GET /api/v1/partner-center/statistics
 _http("companies", companies.LIST)  # GET /api/v1/partner-center/companies
 _http("company", companies.ONE)  # GET /api/v1/partner-center/companies/{domain}
@@ -74,5 +74,5 @@ _http("quarantine_replay", quarantine.REPLAY)  # POST …/quarantine/replay
 _http("sign_in", sign_in.START)  # POST /api/v1/partner-center/sign-in
 _http("sign_in_poll", sign_in.POLL)  # GET /api/v1/partner-center/sign-in/{id}
 _http("describe", openapi.OPENAPI)  # GET /api/v1/openapi.json
-_http("mini_ui", page.PAGE)  # GET /mini-ui/ and its files
-_http("home", page.HOME)  # GET / leads to /mini-ui/
+_http("mini_ui", mini_ui.MINI_UI)  # GET /mini-ui/ and its files
+_http("home", mini_ui.HOME)  # GET / leads to /mini-ui/

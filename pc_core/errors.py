@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 
 class SignInState(StrEnum):
@@ -25,6 +26,12 @@ class SignInState(StrEnum):
     MISCONFIGURED = "misconfigured"
     ACCOUNT_PROBLEM = "account_problem"
     TRANSIENT = "transient"
+
+
+SignInOutcome = Literal[
+    "pending", "completed", "failed", "expired", "declined", "needs_confirmation"
+]
+"""The states of a sign-in under way; all but `pending` and `needs_confirmation` are final."""
 
 
 class PartnerCenterSyncError(Exception):

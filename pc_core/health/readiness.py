@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from pc_core.errors import FixSetting, PartnerCenterSyncError
 from pc_core.health.alarms import Expected, is_late, sign_in_alarms
@@ -49,19 +49,6 @@ class Ready:
     checked_at: datetime
     checks: Mapping[str, str]
     schema: Schema | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with datetimes."""
-        return {
-            "status": self.state,
-            "checked_at": self.checked_at,
-            "checks": dict(self.checks),
-            "schema": (
-                {"current": self.schema.current, "expected": self.schema.expected}
-                if self.schema
-                else None
-            ),
-        }
 
 
 class Readiness:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
-from pc_core.errors import SignInState
+from pc_core.errors import SignInOutcome, SignInState
 
 RENEWAL_WARNING = timedelta(days=75)
 """A refresh token expires after 90 days without use (Microsoft's default, not configurable). The
@@ -107,7 +106,7 @@ class SignInProgress:
         reason_code: of a refusal.
     """
 
-    state: Literal["pending", "completed", "failed", "expired", "declined", "needs_confirmation"]
+    state: SignInOutcome
     username: str | None = None
     may_read_referrals: bool | None = None
     detail: str | None = None

@@ -13,7 +13,7 @@ import pytest
 
 from pc_core.config import Settings
 from pc_core.web.door import answer_request
-from pc_core.web.exchange import Answer, Request
+from pc_core.web.exchange import HttpAnswer, HttpRequest
 from pc_core.web.routes import runs
 from pc_core.wiring.app import App
 from tests.identity.test_key_vault import Vault, clock, connect, vault
@@ -36,8 +36,8 @@ def app(vault: Vault, clock: list[float], tmp_path: Path) -> Iterator[App]:
     made.close()
 
 
-def ask(app: App, key: str | None) -> Answer:
-    request = Request(
+def ask(app: App, key: str | None) -> HttpAnswer:
+    request = HttpRequest(
         method="GET",
         path="/api/v1/partner-center/sync-runs",
         headers={"host": "localhost"} | ({"x-api-key": key} if key else {}),
@@ -50,7 +50,7 @@ def ask(app: App, key: str | None) -> Answer:
     return answer_request(request, runs.RUNS, lambda: app)
 
 
-def problem(answer: Answer) -> tuple[int, str]:
+def problem(answer: HttpAnswer) -> tuple[int, str]:
     return answer.status, json.loads(answer.body)["code"]
 
 

@@ -1,7 +1,8 @@
 """Listings: every filter, every sort, and pages that add up to one sorted list."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal

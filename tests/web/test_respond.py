@@ -20,7 +20,7 @@ from pc_core.errors import (
 )
 from pc_core.sync.report import Counts, Failure, FailureKind, Report, RunState
 from pc_core.web import respond
-from pc_core.web.access import Refusal
+from pc_core.web.access import AccessRefusal
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -111,10 +111,10 @@ def test_a_member_cannot_replace_what_makes_a_problem_a_problem() -> None:
 
 
 def test_a_401_says_how_to_come_in() -> None:
-    login = respond.refused(Refusal(status=401, code="login_needed", detail="d"))
+    login = respond.refused(AccessRefusal(status=401, code="login_needed", detail="d"))
     assert login.headers["WWW-Authenticate"] == "Bearer"
     assert json.loads(login.body)["login_url"].startswith("/.auth/login/aad")
-    key = respond.refused(Refusal(status=401, code="api_key_needed", detail="d"))
+    key = respond.refused(AccessRefusal(status=401, code="api_key_needed", detail="d"))
     assert key.headers["WWW-Authenticate"] == "X-API-Key"
     assert "login_url" not in json.loads(key.body)
 

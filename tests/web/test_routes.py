@@ -8,7 +8,14 @@ import pytest
 
 from pc_core.errors import TryLater
 from pc_core.identity.account import SignInProgress
-from pc_core.reading import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
+from pc_core.reading import (
+    CompanyFilter,
+    CompanySort,
+    QuarantineItem,
+    QuarantineState,
+    ReferralFilter,
+    Sort,
+)
 from pc_core.sync.report import RunState
 from pc_core.web.routes import companies, quarantine, referrals, runs, sign_in, sync
 from pc_core.web.routes.deal_details import deal_details
@@ -207,7 +214,7 @@ def test_a_sync_that_cannot_even_begin_answers_with_the_same_members() -> None:
 # -- Quarantine --------------------------------------------------------------------------------
 
 
-def entry(state: str = "open") -> QuarantineItem:
+def entry(state: QuarantineState = "open") -> QuarantineItem:
     return QuarantineItem(
         entry_id=7,
         referral_id=None,
@@ -286,7 +293,7 @@ def test_an_id_that_is_none_never_reaches_the_storage() -> None:
 
 def test_attention_asks_for_each_kind_with_the_most_urgent_first() -> None:
     app = MemoryApp()
-    answer = ask(app, referrals.ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
+    answer = ask(app, referrals.NEEDS_ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
     kinds = [kind["kind"] for kind in read(answer)["kinds"]]
     assert kinds == ["expiring", "new", "no_domain", "incomplete", "won_early"]
     since = datetime(2026, 2, 28, 8, tzinfo=UTC)
@@ -348,7 +355,7 @@ def test_a_company_is_found_in_any_case_and_shown_readable() -> None:
 )
 def test_details_survive_any_shape(raw: dict[str, object]) -> None:
     shown = deal_details(raw)
-    assert (shown["notes"], shown["requirements"], shown["consents"]) == (None, {}, {})
+    assert (shown.notes, shown.requirements, shown.consents) == (None, {}, {})
 
 
 def test_details_hold_what_columns_do_not() -> None:
@@ -366,6 +373,6 @@ def test_details_hold_what_columns_do_not() -> None:
             "inviteContext": {"invitedBy": {"organizationId": "msft"}},
         }
     )
-    assert shown["notes"] == "Call first."
-    assert shown["requirements"] == {"solutions": ["ERP", "S2"], "attributes": ["Play: 7"]}
-    assert (shown["consents"], shown["invited_by"]) == ({"consentToContact": False}, "msft")
+    assert shown.notes == "Call first."
+    assert shown.requirements == {"solutions": ["ERP", "S2"], "attributes": ["Play: 7"]}
+    assert (shown.consents, shown.invited_by) == ({"consentToContact": False}, "msft")

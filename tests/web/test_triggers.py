@@ -13,7 +13,7 @@ from pc_core.config import Settings
 from pc_core.errors import FixSetting
 from pc_core.web import openapi
 from pc_core.web.exchange import Route
-from pc_core.web.routes import health, page
+from pc_core.web.routes import health, mini_ui
 from tests.registered import FUNCTIONS
 
 ROOT = Path(function_app.__file__).parent
@@ -38,7 +38,7 @@ def test_every_http_trigger_is_one_route_and_every_route_has_one_trigger() -> No
         for trigger in bindings().values()
         if trigger["type"] == "httpTrigger"
     ]
-    routes: list[Route] = [*openapi.routes(), page.PAGE, page.HOME]
+    routes: list[Route[Any]] = [*openapi.routes(), mini_ui.MINI_UI, mini_ui.HOME]
     assert sorted(triggers) == sorted((route.path, [route.method]) for route in routes)
 
 
@@ -104,7 +104,6 @@ def test_registering_and_health_load_nothing_heavy() -> None:
         "croniter",
         "cryptography",
         "msal",
-        "msgspec",
         "psycopg",
         "psycopg_pool",
         "pydantic",
