@@ -25,6 +25,11 @@ LOGIN_URL = "/.auth/login/aad?post_login_redirect_uri=/mini-ui/"
 MAX_BODY_BYTES = 16 * 1024
 """No route needs more than a few dozen bytes."""
 
+_ROLE_TYPES = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+"""App Service Authentication leaves Entra's app roles under `roles`, although its `role_typ` is the
+long URI; for some users it sends the URI. Sources: azure-functions-host issue 3898 (2018),
+static-web-apps issue 655 (2021)."""
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _NO_HOST = re.compile(r"[@/\\?#\s]")
 """With one of these, only a part of the text would be read as the host name."""
@@ -192,8 +197,17 @@ def _from_principal(header: str | None) -> Caller:
     claims = principal.get("claims") if isinstance(principal, dict) else None
     if not isinstance(claims, list):
         return nobody
-    roles = set(_values(claims, principal.get("role_typ")))
-    name = next(iter(_values(claims, principal.get("name_typ"))), None)
+    roles = {
+        role
+        for claim_type in (principal.get("role_typ"), *_ROLE_TYPES)
+        for role in _values(claims, claim_type)
+    }
+    names = (
+        name
+        for claim_type in (principal.get("name_typ"), "preferred_username", "name")
+        for name in _values(claims, claim_type)
+    )
+    name = next(names, None)
     if OPERATE_ROLE in roles:
         return Caller(role=Role.OPERATOR, standing="signed_in", name=name)
     if READ_ROLE in roles:

@@ -125,8 +125,8 @@ def secrets(served: Served) -> list[bytes]:
 def principal(*roles: str, **changes: Any) -> str:
     content = {
         "auth_typ": "aad",
-        "name_typ": "name",
-        "role_typ": "roles",
+        "name_typ": "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+        "role_typ": "http://schemas.microsoft.com/ws/2008/06/identity/claims/role",
         "claims": [{"typ": "roles", "val": role} for role in roles],
         **changes,
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -414,9 +415,9 @@ def test_a_dead_sign_in_is_explained_and_another_account_needs_a_yes(
 
 def principal(*roles: str) -> dict[str, str]:
     """What App Service Authentication adds to a request."""
-    claims = [{"typ": "roles", "val": role} for role in roles]
-    claims.append({"typ": "name", "val": "ada@tailspin.example"})
-    said = {"auth_typ": "aad", "name_typ": "name", "role_typ": "roles", "claims": claims}
+    shape = Path(__file__).parents[1] / "shapes" / "easy_auth" / "user_without_a_role.json"
+    said = json.loads(shape.read_text(encoding="utf-8"))["principal"]
+    said["claims"] += [{"typ": "roles", "val": role} for role in roles]
     return {"x-ms-client-principal": base64.b64encode(json.dumps(said).encode()).decode()}
 
 
