@@ -440,7 +440,7 @@ def test_the_page_learns_its_role_from_the_server(
     reader = open_page(
         "?view=health", at=app, key=False, extra_http_headers=principal("Referrals.Read")
     )
-    expect(reader.locator("#who")).to_have_text("Reader · ada@tailspin.example")
+    expect(reader.locator("#who")).to_have_text("Reader · ada@partner.example")
     expect(reader.locator("#health")).to_contain_text("Settings in force")
     for word in ("Sync now", "Sign in", "Try again now", "Accept"):
         expect(reader.get_by_role("button", name=re.compile(word))).to_have_count(0)
