@@ -5,5 +5,5 @@
 - `reading`: SQL that answers questions; `reader.PostgresReader` is its face and fulfils
   `pc_core.reading.Reader`.
 - `sql`: the statements, loaded by `statements`; `batch` sends several in one round trip.
-- `pool`: connections; `faults`: what an error means; `migrate`, `roles` and `migrations`: the schema.
+- `pool`: connections. `faults`: what an error means. `migrate`, `roles`, `migrations`: the schema.
 """

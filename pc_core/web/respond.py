@@ -172,8 +172,11 @@ class ShownRun(Counts, kw_only=True):
 
 
 class RunProblem(Problem, frozen=True, kw_only=True):
-    """A problem with the run's other members, as in `Run`; without a run, its counts are zero and
-    `task_id` is null. A held lease answers with the other run's `task_id`."""
+    """A problem that also has the counts of the run.
+
+    Without a run they are zero and `task_id` is null. A held lease answers with the `task_id` of the
+    run that has it.
+    """
 
     task_id: str | None
 
