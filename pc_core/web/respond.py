@@ -174,8 +174,8 @@ class ShownRun(Counts, kw_only=True):
 class RunProblem(Problem, frozen=True, kw_only=True):
     """A problem that also has the counts of the run.
 
-    Without a run they are zero and `task_id` is null. A held lease answers with the `task_id` of the
-    run that has it.
+    Without a run they are zero and `task_id` is null. A held lease answers with the `task_id` of
+    the run that has it.
     """
 
     task_id: str | None
