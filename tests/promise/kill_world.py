@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
 
 from dev.services.postgres import Postgres
 from dev.simulator import Simulator
@@ -38,6 +42,17 @@ PASSING = ("database_busy", "storage_unavailable")
 
 OPEN_TRANSACTION_S = 30.0
 """A process frozen within a transaction holds its locks until the server ends it (limits.sql)."""
+
+LEASE_SPAN = timedelta(seconds=LEASE_S)
+
+CLOCK = """
+    CREATE SCHEMA IF NOT EXISTS test_clock;
+    CREATE TABLE IF NOT EXISTS test_clock.ahead (by interval NOT NULL);
+    DELETE FROM test_clock.ahead;
+    INSERT INTO test_clock.ahead VALUES ('0 s');
+    CREATE OR REPLACE FUNCTION test_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+        AS 'SELECT pg_catalog.clock_timestamp() + by FROM test_clock.ahead';
+"""
 
 
 class KillWorld:
@@ -131,6 +146,17 @@ class KillWorld:
         assert code == 0, said
 
 
+def set_up_clock(url: str, name: str) -> None:
+    """Let the database's clock be set ahead: a frozen transaction may hold the lease's row."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(CLOCK)
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET search_path = test_clock, pg_catalog, public").format(
+                sql.Identifier(name)
+            )
+        )
+
+
 class Trial:
     """One database: a run that is killed or frozen, and what comes after.
 
@@ -143,6 +169,7 @@ class Trial:
         self._owns = database is None
         self.database = database or world.make_database(synced=synced)
         self.environ: Mapping[str, str] = world.environ(self.database)
+        set_up_clock(world.database_url(self.database), self.database)
         self.harness = Harness(
             database_url=world.database_url(self.database), simulator=world.simulator
         )
@@ -259,11 +286,7 @@ class Trial:
 
     def let_lease_pass(self) -> None:
         """Let as much time pass for the lease as it lasts, without waiting for it."""
-        self.harness.query(
-            "UPDATE partner_center_sync_state"
-            " SET lease_expires_at = lease_expires_at - make_interval(secs => %s) RETURNING 1",
-            LEASE_S,
-        )
+        self.harness.query("UPDATE test_clock.ahead SET by = by + %s RETURNING 1", LEASE_SPAN)
 
     def assert_healed(self) -> None:
         """The table equals the truth, no lease is held, no run is open, the counts agree."""
