@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pc_core.errors import FixSetting, TryLater
@@ -44,6 +45,9 @@ PATIENCE_S = 305.0
 
 _LAST_WORDS_S = 10.0
 """Longest wait for an answer once a run's time is over, so that its end can still be written."""
+
+_VERIFIED = "verify-full"
+"""The sslmode in which libpq checks the server's certificate and its name."""
 
 _LOOK_EVERY_S = 0.2
 _FRESH_S = 1.0
@@ -90,7 +94,8 @@ class Database:
     """A database by its libpq URL.
 
     Args:
-        url: libpq URL or connection string.
+        url: libpq URL or connection string. Where it states no sslmode and its host is not this
+            machine, sslmode is verify-full.
         password: asked once per connection attempt where `url` has neither password nor passfile
             and its host is not this machine; None: libpq finds its own.
         max_size: most connections at a time. Two let a run write while its heartbeat beats; small
@@ -179,11 +184,23 @@ class Database:
             "cursor_factory": ClientCursor,
             "context": _adapters(),
         }
-        if _needs_authorities(given):
+        mode = _stated_sslmode(given)
+        if mode is None and _leaves_this_machine(given):
+            # libpq's own default sends a password in clear to whoever declines TLS.
+            mode = arguments["sslmode"] = _VERIFIED
+        if _needs_authorities(given, mode):
             from certifi import where
 
             arguments["sslrootcert"] = where()
         if self._password is not None and _needs_password(given):
+            if mode != _VERIFIED and _leaves_this_machine(given):
+                raise FixSetting(
+                    f"HUNTER_DATABASE_URL (or PGSSLMODE) says sslmode={mode}, and the database's "
+                    "password is a token of Entra ID, which goes only to a server whose "
+                    "certificate was checked. No connection was made. Write sslmode=verify-full, "
+                    "or leave sslmode out, which means the same.",
+                    code="database_tls_too_weak",
+                )
             arguments["password"] = self._password()
         return arguments
 
@@ -295,18 +312,35 @@ def _roll_back_what_is_open(connection: Connection[Any]) -> None:
 def _needs_password(given: dict[str, Any]) -> bool:
     if given.get("password") or given.get("passfile") or given.get("service"):
         return False
-    hosts = str(given.get("host") or "").split(",")
+    return not all(map(_is_this_machine, str(given.get("host") or "").split(",")))
+
+
+def _stated_sslmode(given: dict[str, Any]) -> str | None:
+    mode = given.get("sslmode") or os.environ.get("PGSSLMODE")
+    return str(mode) if mode else None
+
+
+def _leaves_this_machine(given: dict[str, Any]) -> bool:
+    """Whether a connection goes to another machine; libpq prefers an address to a name."""
+    if given.get("service"):
+        return False  # The service file states its own host and sslmode.
+    hosts = str(given.get("host") or os.environ.get("PGHOST", "")).split(",")
+    addresses = str(given.get("hostaddr") or os.environ.get("PGHOSTADDR", "")).split(",")
     return not all(
-        host == "" or host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
-        for host in hosts
+        _is_this_machine(address or host)
+        for host, address in zip_longest(hosts, addresses, fillvalue="")
     )
 
 
-def _needs_authorities(given: dict[str, Any]) -> bool:
+def _is_this_machine(host: str) -> bool:
+    return host == "" or host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
+
+
+def _needs_authorities(given: dict[str, Any], mode: str | None) -> bool:
     # The libpq in psycopg's wheels finds no certificate authorities: it looks in the folders of
     # the machine that built it.
     return (
-        str(given.get("sslmode")) in ("verify-ca", "verify-full")
+        mode in ("verify-ca", _VERIFIED)
         and not given.get("sslrootcert")
         and "PGSSLROOTCERT" not in os.environ
     )

@@ -1,16 +1,119 @@
 """The connection pool."""
 
+import socketserver
+import struct
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 
+from pc_core.errors import FixSetting
 from pc_core.store.pool import Database
+from pc_core.store.postgres import PostgresStore
 from pc_core.store.reading.reader import PostgresReader
 
 type Connection = psycopg.Connection[Any]
+
+SECRET = "not-to-be-told"
+THIS_MACHINE = "127.0.0.1"
+ANOTHER_MACHINE = "127.0.0.2"
+"""An address that the app does not know as its own machine's, although it is."""
+
+
+@contextmanager
+def server_without_tls(address: str) -> Iterator[tuple[int, bytearray]]:
+    """A server that declines encryption and asks for the password: its port, what it was sent."""
+    heard = bytearray()
+
+    class Conversation(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while sent := self.request.recv(4096):
+                heard.extend(sent)
+                if sent[4:8] in (struct.pack("!i", 80877103), struct.pack("!i", 80877104)):
+                    self.request.sendall(b"N")
+                elif sent[:1] == b"p":
+                    return
+                else:
+                    self.request.sendall(b"R" + struct.pack("!ii", 8, 3))
+
+    with socketserver.ThreadingTCPServer((address, 0), Conversation) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], heard
+        server.shutdown()
+
+
+def first_error(url: str, *, token: str | None = None) -> Any:
+    database = Database(url, password=None if token is None else lambda: token)
+    with pytest.raises(Exception) as refused:
+        PostgresStore(database).load_state()
+    database.close()
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("user", "token"), [(f"app:{SECRET}", None), ("app", SECRET)], ids=["password", "token"]
+)
+@pytest.mark.parametrize("host", [ANOTHER_MACHINE, f"localhost,{ANOTHER_MACHINE}", "db.example"])
+def test_no_secret_goes_to_another_machine_without_tls(
+    user: str, token: str | None, host: str
+) -> None:
+    with server_without_tls(ANOTHER_MACHINE) as (port, heard):
+        address = f"&hostaddr={ANOTHER_MACHINE}" if host == "db.example" else ""
+        error = first_error(
+            f"postgresql://{user}@{host}:{port}/db?gssencmode=disable{address}", token=token
+        )
+
+    assert heard
+    assert SECRET.encode() not in heard
+    assert error.code == "database_tls_refused"
+
+
+def test_within_this_machine_a_password_needs_no_tls() -> None:
+    with server_without_tls(THIS_MACHINE) as (port, heard):
+        first_error(f"postgresql://app:{SECRET}@{THIS_MACHINE}:{port}/db")
+
+    assert SECRET.encode() in heard
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca"])
+@pytest.mark.parametrize("stated_in", ["url", "environment"])
+def test_a_token_goes_to_no_server_that_is_not_checked(
+    mode: str, stated_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server_without_tls(ANOTHER_MACHINE) as (port, heard):
+        url = f"postgresql://app@{ANOTHER_MACHINE}:{port}/db"
+        if stated_in == "url":
+            url += f"?sslmode={mode}"
+        else:
+            monkeypatch.setenv("PGSSLMODE", mode)
+        error = first_error(url, token=SECRET)
+
+    assert not heard
+    assert isinstance(error, FixSetting)
+    assert error.code == "database_tls_too_weak"
+    assert mode in str(error)
+
+
+def test_an_operator_may_state_a_weaker_mode_for_a_password_of_their_own() -> None:
+    with server_without_tls(ANOTHER_MACHINE) as (port, heard):
+        first_error(f"postgresql://app:{SECRET}@{ANOTHER_MACHINE}:{port}/db?sslmode=disable")
+
+    assert SECRET.encode() in heard
+
+
+def test_without_a_stated_mode_the_usual_authorities_are_trusted() -> None:
+    from certifi import where
+
+    arguments = Database("postgresql://app@database.example/db")._arguments()
+
+    assert (arguments["sslmode"], arguments["sslrootcert"]) == ("verify-full", where())
+    assert "sslmode" not in Database("postgresql:///db?host=/run/postgresql")._arguments()
 
 
 def test_one_connection_serves_call_after_call(database: Database, sql: Connection) -> None:
