@@ -179,6 +179,8 @@ class Database:
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             **{name: value for name, value in given.items() if value is not None},
+            # The app writes JSON in UTF-8 as it is; a role or a database may be set otherwise.
+            "client_encoding": "UTF8",
             "autocommit": True,
             "prepare_threshold": None,
             "cursor_factory": ClientCursor,

@@ -17,6 +17,7 @@ from pc_core.errors import FixSetting
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
 from pc_core.store.reading.reader import PostgresReader
+from tests.store.samples import Saver, referral_json, take
 
 type Connection = psycopg.Connection[Any]
 
@@ -114,6 +115,29 @@ def test_without_a_stated_mode_the_usual_authorities_are_trusted() -> None:
 
     assert (arguments["sslmode"], arguments["sslrootcert"]) == ("verify-full", where())
     assert "sslmode" not in Database("postgresql:///db?host=/run/postgresql")._arguments()
+
+
+@pytest.mark.parametrize("set_by", ["database", "environment", "url"])
+def test_text_arrives_whole_whatever_encoding_is_set(
+    database_url: str, sql: Connection, monkeypatch: pytest.MonkeyPatch, set_by: str
+) -> None:
+    if set_by == "database":
+        sql.execute(f"ALTER DATABASE {sql.info.dbname} SET client_encoding = 'LATIN5'".encode())
+    elif set_by == "environment":
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN5")
+    url = database_url + ("?client_encoding=LATIN5" if set_by == "url" else "")
+    database = Database(url)
+    store = PostgresStore(database)
+    saver = Saver(store=store, lease=take(store))
+
+    saver.save(referral_json(1, name="Gökçeyayla İş Ğ 谷"))
+    database.close()
+
+    with psycopg.connect(database_url, client_encoding="UTF8") as look:
+        found = look.execute(
+            "SELECT name, raw_data ->> 'name' FROM partner_center_referrals"
+        ).fetchall()
+    assert found == [("Gökçeyayla İş Ğ 谷", "Gökçeyayla İş Ğ 谷")]
 
 
 def test_one_connection_serves_call_after_call(database: Database, sql: Connection) -> None:
