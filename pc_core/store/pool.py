@@ -131,13 +131,14 @@ class Database:
 
         Args:
             remaining_s: the seconds that the caller has left, asked before each wait for an
-                answer; an answer may take a few seconds more. None: the usual limit alone.
+                answer; an answer may take a few seconds more. None: the usual limit alone. So
+                long also waits a run for a connection that the page's visitors are using.
 
         Raises:
             psycopg.Error: callers translate it with `faults.translated`.
         """
         pool = self._opened()
-        connection = self._wait_for(pool)
+        connection = self._wait_for(pool, remaining_s)
         limit = _limit(connection)
         limit.remaining_s = remaining_s
         try:
@@ -156,7 +157,9 @@ class Database:
         """
         from psycopg import Connection
 
-        return Connection.connect(**(self._arguments() | options))
+        connection = Connection.connect(**(self._arguments() | options))
+        _ask_for_iso_dates(connection)
+        return connection
 
     def close(self) -> None:
         """Close all pooled connections; a later call opens new ones."""
@@ -230,12 +233,17 @@ class Database:
                 self._closing = weakref.finalize(self, self._pool.close)
             return self._pool
 
-    def _wait_for(self, pool: ConnectionPool[Any]) -> Connection[Any]:
+    def _wait_for(
+        self, pool: ConnectionPool[Any], remaining_s: Callable[[], float] | None
+    ) -> Connection[Any]:
         # The pool connects in its own thread and only reports a timeout. Short timeouts let a
         # refused connection be raised at once, with its reason.
         from psycopg_pool import PoolTimeout
 
         began = time.monotonic()
+        patience_s = CONNECT_TIMEOUT_S + 1.0
+        if remaining_s is not None:
+            patience_s = max(patience_s, remaining_s())
         while True:
             try:
                 connection: Connection[Any] = pool.getconn(timeout=_LOOK_EVERY_S)
@@ -243,7 +251,7 @@ class Database:
                 failure = self._last_failure
                 if failure is not None and failure[0] >= began:
                     raise failure[1] from None
-                if time.monotonic() - began > CONNECT_TIMEOUT_S + 1:
+                if time.monotonic() - began > patience_s:
                     raise
             else:
                 return connection
@@ -377,12 +385,25 @@ def _noting(note: Callable[[Exception], None], silence: float) -> type[Connectio
         @classmethod
         def connect(cls, *args: Any, **kwargs: Any) -> Any:
             try:
-                return super().connect(*args, **kwargs)
+                connection = super().connect(*args, **kwargs)
+                _ask_for_iso_dates(connection)
             except Exception as failure:
                 note(failure)
                 raise
+            else:
+                return connection
 
     return NotingConnection
+
+
+def _ask_for_iso_dates(connection: Connection[Any]) -> None:
+    """Have dates sent in the only style that psycopg reads, whatever the role or database says.
+
+    PgBouncer repeats this setting on each server connection that it gives to the client.
+    """
+    if not (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+        connection.execute("SET DateStyle = 'ISO'")
+        connection.commit()
 
 
 @cache

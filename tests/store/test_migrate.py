@@ -215,14 +215,15 @@ def check_grants(sql: Connection) -> None:
 
 @pytest.mark.usefixtures("no_roles")
 def test_the_app_works_with_its_own_role(empty_database_url: str, empty_sql: Connection) -> None:
-    """DML and temporary tables are all that a run needs."""
+    """DML and temporary tables are all that a run needs; the grants put public in its path."""
     from pc_core.store.postgres import PostgresStore
     from tests.store.samples import Saver, referral_json, take
 
     empty_sql.execute("CREATE ROLE test_app LOGIN PASSWORD 'only-for-this-test'")
     migrate.upgrade(empty_database_url)
-    apply_roles(empty_sql, app_role="test_app")
     info = empty_sql.info
+    empty_sql.execute(f"ALTER DATABASE {info.dbname} SET search_path = elsewhere".encode())
+    apply_roles(empty_sql, app_role="test_app")
     database = Database(
         f"postgresql://test_app:only-for-this-test@{info.host}:{info.port}/{info.dbname}"
     )

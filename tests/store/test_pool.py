@@ -13,10 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from pc_core.errors import FixSetting
+from pc_core.errors import FixSetting, TryLater
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
 from pc_core.store.reading.reader import PostgresReader
+from pc_core.sync.state import SyncState
 from tests.store.samples import Saver, referral_json, take
 
 type Connection = psycopg.Connection[Any]
@@ -138,6 +139,53 @@ def test_text_arrives_whole_whatever_encoding_is_set(
             "SELECT name, raw_data ->> 'name' FROM partner_center_referrals"
         ).fetchall()
     assert found == [("Gökçeyayla İş Ğ 谷", "Gökçeyayla İş Ğ 谷")]
+
+
+@pytest.mark.parametrize("style", ["German", "SQL, DMY", "Postgres, MDY"])
+def test_dates_are_read_whatever_style_is_set(
+    database_url: str, sql: Connection, style: str
+) -> None:
+    sql.execute(f"ALTER DATABASE {sql.info.dbname} SET DateStyle = {style}".encode())
+    database = Database(database_url)
+    store = PostgresStore(database)
+    saver = Saver(store=store, lease=take(store))
+    saver.save(referral_json(1))
+
+    facts = PostgresReader(database).facts()
+    with database.connect(autocommit=False) as connection:
+        connection.rollback()
+        of_a_command = connection.execute(
+            "SELECT started_at FROM partner_center_sync_runs"
+        ).fetchone()
+    database.close()
+
+    assert facts.running is not None
+    assert of_a_command == (facts.running.started_at,)
+
+
+def test_a_run_waits_for_a_connection_that_visitors_use_and_a_visitor_hears_that_it_is_busy(
+    database_url: str,
+) -> None:
+    database = Database(database_url, max_size=1)
+    run = PostgresStore(database).within(lambda: 60)
+    told: list[object] = []
+
+    def visit() -> None:
+        with pytest.raises(TryLater) as refused:
+            PostgresReader(database).schema()
+        told.append(refused.value.code)
+
+    with database.connection():
+        visitor = threading.Thread(target=visit)
+        waiting = threading.Thread(target=lambda: told.append(run.load_state()))
+        visitor.start()
+        waiting.start()
+        visitor.join()
+        time.sleep(0.5)
+    waiting.join()
+    database.close()
+
+    assert told == ["database_busy", SyncState()]
 
 
 def test_one_connection_serves_call_after_call(database: Database, sql: Connection) -> None:
