@@ -225,13 +225,15 @@ def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
 def _is_erased(item: Malformed, tombstones: Tombstones) -> bool:
     """Whether an item that cannot be understood is, or may be, an erased customer's.
 
-    Its domain field cannot be read. If the erased domain occurs anywhere, the item is not kept.
+    Its domain field cannot be read, nor its id where that is None. If the erased domain or id
+    occurs anywhere instead, the item is not kept.
     """
     if item.referral_id is not None and tombstones.covers_id(item.referral_id):
         return True
-    return bool(tombstones.domains) and any(
-        tombstones.covers_domain(domain) for domain in domains_in(restore_raw(item.raw_text))
-    )
+    text = restore_raw(item.raw_text)
+    if item.referral_id is None and tombstones.covers_id_in(text):
+        return True
+    return bool(tombstones.domains) and any(map(tombstones.covers_domain, domains_in(text)))
 
 
 def _admit(plan: PagePlan, referral: Referral, page: _PageRules) -> StoredRow | None:
