@@ -235,7 +235,12 @@ def test_the_app_works_with_its_own_role(empty_database_url: str, empty_sql: Con
     store.erase(saver.lease, referral_ids=["x"], dry_run=False)
     store.purge(saver.lease, older_than_days=1)
     facts = PostgresReader(database).facts()
+    assert PostgresReader(database).schema().is_current
+    empty_sql.execute(f"REVOKE TEMPORARY ON DATABASE {info.dbname} FROM PUBLIC, test_app".encode())
+    with pytest.raises(FixSetting, match="GRANT TEMPORARY") as refused:
+        PostgresReader(database).schema()
     database.close()
 
+    assert refused.value.code == "database_denied"
     assert (facts.referrals, facts.quarantine) == (1, 1)
     assert facts.schema.is_current
