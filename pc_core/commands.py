@@ -188,7 +188,7 @@ def _erase(app: App, arguments: argparse.Namespace) -> Result:
         f"{found.quarantine} quarantine entries"
     )
     left = (
-        f" The domain also occurs in {found.mentions} quarantine entries that may be another "
+        f" What was named also occurs in {found.mentions} quarantine entries that may be another "
         "customer's: they stay; look at them on the page."
         if found.mentions
         else ""

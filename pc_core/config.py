@@ -28,6 +28,9 @@ from pydantic import (
 
 from pc_core.errors import FixSetting
 
+_MOST_DAYS = 36_500
+"""A hundred years; dates so far from today can still be reckoned with."""
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PARTS = "parts"
 """The validation's context for commands that need only some of the settings."""
@@ -42,7 +45,10 @@ def _duration(value: object) -> object:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", value.strip().lower())
     if found is None:
         raise ValueError("must be a time such as 30s, 15m or 24h")
-    return timedelta(seconds=float(found[1]) * _UNITS_S[found[2] or "s"])
+    seconds = float(found[1]) * _UNITS_S[found[2] or "s"]
+    if seconds > _MOST_DAYS * _UNITS_S["d"]:
+        raise ValueError(f"must be at most {_MOST_DAYS}d")
+    return timedelta(seconds=seconds)
 
 
 def _words(value: object) -> object:
@@ -142,7 +148,7 @@ class Settings(BaseModel):
         "HUNTER_PARTNER_CENTER_FULL_SYNC_EVERY", timedelta(hours=24)
     )
     overlap: Duration = _key("HUNTER_PARTNER_CENTER_OVERLAP", timedelta(minutes=15))
-    retention_days: int = Field(default=400, ge=1, alias="HUNTER_RETENTION_DAYS")
+    retention_days: int = Field(default=400, ge=1, le=_MOST_DAYS, alias="HUNTER_RETENTION_DAYS")
     directions: WordsOrAll = _key("HUNTER_PARTNER_CENTER_DIRECTIONS", frozenset({"Incoming"}))
     statuses: WordsOrAll = _key("HUNTER_PARTNER_CENTER_STATUSES", frozenset({"New", "Active"}))
     excluded_substatuses: Words = _key(

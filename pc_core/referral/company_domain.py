@@ -33,6 +33,7 @@ from pc_core.referral.hosts import (
     to_ascii,
     top_level_domain,
 )
+from pc_core.referral.storable import without_escapes
 from pc_core.referral.suffixes import (
     below_suffix,
     has_listed_suffix,
@@ -61,7 +62,6 @@ class CompanyDomain(NamedTuple):
 _NOTHING_FOUND: Final = CompanyDomain(None, None, None)
 # An external id may be any text. It counts as a domain only if it ends in a listed suffix.
 _BARE_EXTERNAL_ID: Final = "external_id_bare"
-_JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _NAME: Final = re.compile(r"[\w.-]+")
 _MOST_LABELS: Final = 10
 
@@ -133,9 +133,7 @@ def domains_in(text: bytes) -> Iterator[str]:
 
     For finding a known domain in a text that is not valid JSON.
     """
-    plain = _JSON_ESCAPE.sub(
-        lambda found: chr(int(found[1], 16)) if found[1] else " ", text.decode("utf-8", "replace")
-    )
+    plain = without_escapes(text)
     for name in {name for name in _NAME.findall(plain) if "." in name}:
         host = name.strip(".-_")[-MAX_HOST_CHARS:]
         if not host.isascii():

@@ -18,6 +18,7 @@ SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPE: Final = "\N{SYMBOL FOR ESCAPE}"
 _ESCAPED: Final = re.compile(f"{_ESCAPE}([0-9a-f]{{2}})")
 _TO_ESCAPE: Final = re.compile(f"[\0{_ESCAPE}\udc80-\udcff]")
+_JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
 class InvalidNumber(NamedTuple):
@@ -96,4 +97,11 @@ def restore_raw(raw_text: str) -> bytes:
     return b"".join(
         bytes.fromhex(part) if place % 2 else part.encode("utf-8")
         for place, part in enumerate(parts)
+    )
+
+
+def without_escapes(text: bytes) -> str:
+    """A text, valid JSON or not; JSON's escapes of code points resolved, others as spaces."""
+    return _JSON_ESCAPE.sub(
+        lambda found: chr(int(found[1], 16)) if found[1] else " ", text.decode("utf-8", "replace")
     )

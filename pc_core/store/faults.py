@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from psycopg import Error
 
 _SAFE = "What was committed before stays; the transaction at hand was rolled back."
-_MIGRATE = "Apply the migrations (python -m pc_core migrate) and compare with migrate --status."
+_MIGRATE = (
+    "Apply the migrations (python -m pc_core migrate) and compare with migrate --status. If none "
+    'is missing: ALTER ROLE "user" IN DATABASE "database" SET search_path = public.'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +35,9 @@ class _Meaning:
 _UNAVAILABLE = _Meaning(
     kind=TryLater,
     code="database_unavailable",
-    what="the database cannot be reached, does not answer or closed the connection",
-    remedy="The next run tries again; if it stays so, check that the server runs, its firewall and "
-    "the host and port in HUNTER_DATABASE_URL.",
+    what="the database cannot be reached, does not answer, closed the connection or failed itself",
+    remedy="The next run tries again; if it stays so, check that the server runs, its log, its "
+    "firewall, and the host and port in HUNTER_DATABASE_URL.",
 )
 _BUSY = _Meaning(
     kind=TryLater,
@@ -77,7 +80,8 @@ _MISSING = _Meaning(
 _NOT_MIGRATED = _Meaning(
     kind=FixSetting,
     code="migration_missing",
-    what="a table or column is missing: the schema is older than the code",
+    what="a table or column is missing: the schema is older than the code, or the search_path of "
+    "the user or database lacks public",
     remedy=_MIGRATE,
 )
 _BAD_URL = _Meaning(
@@ -115,7 +119,14 @@ _BY_STATE: dict[str, _Meaning] = {
 }
 """By SQLSTATE (PostgreSQL's appendix A)."""
 
-_BY_CLASS: dict[str, _Meaning] = {"08": _UNAVAILABLE, "53": _UNAVAILABLE, "57": _UNAVAILABLE}
+_BY_CLASS: dict[str, _Meaning] = {
+    "08": _UNAVAILABLE,
+    "53": _UNAVAILABLE,
+    "57": _UNAVAILABLE,
+    "58": _UNAVAILABLE,
+    "XX": _UNAVAILABLE,
+}
+"""By the class of a SQLSTATE; 58: the server's system failed, XX: the server itself or its data."""
 
 _BY_WORDS: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
     (re.compile(words, re.IGNORECASE), meaning)
@@ -153,7 +164,10 @@ def _translate(error: Error, doing: str) -> Exception:
 
 def _meaning_of(error: Error) -> _Meaning | None:
     import psycopg
+    from psycopg_pool import PoolTimeout
 
+    if isinstance(error, PoolTimeout):
+        return _BUSY
     if error.sqlstate is not None:
         return _BY_STATE.get(error.sqlstate) or _BY_CLASS.get(error.sqlstate[:2])
     for words, meaning in _BY_WORDS:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pc_core.errors import FixSetting
 from pc_core.store.faults import translated
 from pc_core.store.pool import Database
 
@@ -88,8 +89,29 @@ def status(database_url: str, *, password: Callable[[], str] | None = None) -> M
             return compare(read_revision(connection))
 
 
+def check_encoding(connection: Connection[Any]) -> None:
+    """Refuse a database that does not store UTF-8: it cannot hold every customer's name.
+
+    Raises:
+        FixSetting: naming the encoding.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        raise FixSetting(
+            f"The database stores text as {encoding}, and referrals need UTF8. Nothing was "
+            "changed. Create a database with ENCODING 'UTF8' (TEMPLATE template0), migrate it, "
+            "and name it in HUNTER_DATABASE_URL.",
+            code="database_encoding",
+        )
+
+
 def read_revision(connection: Connection[Any]) -> str | None:
-    """The database's revision; None: never migrated."""
+    """The database's revision; None: never migrated.
+
+    Raises:
+        FixSetting: the database does not store UTF-8.
+    """
+    check_encoding(connection)
     found = connection.execute(
         "SELECT to_regclass('public.partner_center_schema_version') IS NOT NULL"
     ).fetchone()
@@ -137,11 +159,16 @@ def _run_alembic(database: Database) -> list[str]:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: database.connect(autocommit=False, cursor_factory=psycopg.Cursor),
-        poolclass=NullPool,
-    )
+    def connect() -> psycopg.Connection[Any]:
+        connection = database.connect(autocommit=False, cursor_factory=psycopg.Cursor)
+        try:
+            check_encoding(connection)
+        except FixSetting:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
     try:
         with engine.begin() as connection:
             for setting, value in _SETTINGS.items():

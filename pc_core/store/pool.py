@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pc_core.errors import FixSetting, TryLater
@@ -44,6 +45,9 @@ PATIENCE_S = 305.0
 
 _LAST_WORDS_S = 10.0
 """Longest wait for an answer once a run's time is over, so that its end can still be written."""
+
+_VERIFIED = "verify-full"
+"""The sslmode in which libpq checks the server's certificate and its name."""
 
 _LOOK_EVERY_S = 0.2
 _FRESH_S = 1.0
@@ -90,7 +94,8 @@ class Database:
     """A database by its libpq URL.
 
     Args:
-        url: libpq URL or connection string.
+        url: libpq URL or connection string. Where it states no sslmode and its host is not this
+            machine, sslmode is verify-full.
         password: asked once per connection attempt where `url` has neither password nor passfile
             and its host is not this machine; None: libpq finds its own.
         max_size: most connections at a time. Two let a run write while its heartbeat beats; small
@@ -126,13 +131,14 @@ class Database:
 
         Args:
             remaining_s: the seconds that the caller has left, asked before each wait for an
-                answer; an answer may take a few seconds more. None: the usual limit alone.
+                answer; an answer may take a few seconds more. None: the usual limit alone. So
+                long also waits a run for a connection that the page's visitors are using.
 
         Raises:
             psycopg.Error: callers translate it with `faults.translated`.
         """
         pool = self._opened()
-        connection = self._wait_for(pool)
+        connection = self._wait_for(pool, remaining_s)
         limit = _limit(connection)
         limit.remaining_s = remaining_s
         try:
@@ -151,7 +157,9 @@ class Database:
         """
         from psycopg import Connection
 
-        return Connection.connect(**(self._arguments() | options))
+        connection = Connection.connect(**(self._arguments() | options))
+        _ask_for_iso_dates(connection)
+        return connection
 
     def close(self) -> None:
         """Close all pooled connections; a later call opens new ones."""
@@ -174,16 +182,30 @@ class Database:
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             **{name: value for name, value in given.items() if value is not None},
+            # The app writes JSON in UTF-8 as it is; a role or a database may be set otherwise.
+            "client_encoding": "UTF8",
             "autocommit": True,
             "prepare_threshold": None,
             "cursor_factory": ClientCursor,
             "context": _adapters(),
         }
-        if _needs_authorities(given):
+        mode = _stated_sslmode(given)
+        if mode is None and _leaves_this_machine(given):
+            # libpq's own default sends a password in clear to whoever declines TLS.
+            mode = arguments["sslmode"] = _VERIFIED
+        if _needs_authorities(given, mode):
             from certifi import where
 
             arguments["sslrootcert"] = where()
         if self._password is not None and _needs_password(given):
+            if mode != _VERIFIED and _leaves_this_machine(given):
+                raise FixSetting(
+                    f"HUNTER_DATABASE_URL (or PGSSLMODE) says sslmode={mode}, and the database's "
+                    "password is a token of Entra ID, which goes only to a server whose "
+                    "certificate was checked. No connection was made. Write sslmode=verify-full, "
+                    "or leave sslmode out, which means the same.",
+                    code="database_tls_too_weak",
+                )
             arguments["password"] = self._password()
         return arguments
 
@@ -211,12 +233,17 @@ class Database:
                 self._closing = weakref.finalize(self, self._pool.close)
             return self._pool
 
-    def _wait_for(self, pool: ConnectionPool[Any]) -> Connection[Any]:
+    def _wait_for(
+        self, pool: ConnectionPool[Any], remaining_s: Callable[[], float] | None
+    ) -> Connection[Any]:
         # The pool connects in its own thread and only reports a timeout. Short timeouts let a
         # refused connection be raised at once, with its reason.
         from psycopg_pool import PoolTimeout
 
         began = time.monotonic()
+        patience_s = CONNECT_TIMEOUT_S + 1.0
+        if remaining_s is not None:
+            patience_s = max(patience_s, remaining_s())
         while True:
             try:
                 connection: Connection[Any] = pool.getconn(timeout=_LOOK_EVERY_S)
@@ -224,7 +251,7 @@ class Database:
                 failure = self._last_failure
                 if failure is not None and failure[0] >= began:
                     raise failure[1] from None
-                if time.monotonic() - began > CONNECT_TIMEOUT_S + 1:
+                if time.monotonic() - began > patience_s:
                     raise
             else:
                 return connection
@@ -295,18 +322,35 @@ def _roll_back_what_is_open(connection: Connection[Any]) -> None:
 def _needs_password(given: dict[str, Any]) -> bool:
     if given.get("password") or given.get("passfile") or given.get("service"):
         return False
-    hosts = str(given.get("host") or "").split(",")
+    return not all(map(_is_this_machine, str(given.get("host") or "").split(",")))
+
+
+def _stated_sslmode(given: dict[str, Any]) -> str | None:
+    mode = given.get("sslmode") or os.environ.get("PGSSLMODE")
+    return str(mode) if mode else None
+
+
+def _leaves_this_machine(given: dict[str, Any]) -> bool:
+    """Whether a connection goes to another machine; libpq prefers an address to a name."""
+    if given.get("service"):
+        return False  # The service file states its own host and sslmode.
+    hosts = str(given.get("host") or os.environ.get("PGHOST", "")).split(",")
+    addresses = str(given.get("hostaddr") or os.environ.get("PGHOSTADDR", "")).split(",")
     return not all(
-        host == "" or host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
-        for host in hosts
+        _is_this_machine(address or host)
+        for host, address in zip_longest(hosts, addresses, fillvalue="")
     )
 
 
-def _needs_authorities(given: dict[str, Any]) -> bool:
+def _is_this_machine(host: str) -> bool:
+    return host == "" or host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
+
+
+def _needs_authorities(given: dict[str, Any], mode: str | None) -> bool:
     # The libpq in psycopg's wheels finds no certificate authorities: it looks in the folders of
     # the machine that built it.
     return (
-        str(given.get("sslmode")) in ("verify-ca", "verify-full")
+        mode in ("verify-ca", _VERIFIED)
         and not given.get("sslrootcert")
         and "PGSSLROOTCERT" not in os.environ
     )
@@ -341,12 +385,25 @@ def _noting(note: Callable[[Exception], None], silence: float) -> type[Connectio
         @classmethod
         def connect(cls, *args: Any, **kwargs: Any) -> Any:
             try:
-                return super().connect(*args, **kwargs)
+                connection = super().connect(*args, **kwargs)
+                _ask_for_iso_dates(connection)
             except Exception as failure:
                 note(failure)
                 raise
+            else:
+                return connection
 
     return NotingConnection
+
+
+def _ask_for_iso_dates(connection: Connection[Any]) -> None:
+    """Have dates sent in the only style that psycopg reads, whatever the role or database says.
+
+    PgBouncer repeats this setting on each server connection that it gives to the client.
+    """
+    if not (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+        connection.execute("SET DateStyle = 'ISO'")
+        connection.commit()
 
 
 @cache

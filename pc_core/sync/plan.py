@@ -74,8 +74,9 @@ class PagePlan:
         inserts, updates: rows to write, at most one per referral.
         quarantine: items to set aside; the store writes each id and content once.
         reappeared: stored referrals, marked missing, that were on the page.
-        understood: ids that could be read; the store closes their open quarantine entries.
-        superseded: ids whose replayed content is older than what is stored.
+        understood: ids that could be read, each with its updatedDateTime (100 ns;
+            None: undated). It closes quarantine entries of content that is no newer.
+        superseded: places, from 0, of replayed items that are older than what is stored.
         seen: every id on the page but those of erased customers; quarantined ones too.
         erased: referrals that turned out to be an erased customer's, each with its tombstone;
             what is stored of them is removed.
@@ -85,8 +86,8 @@ class PagePlan:
     updates: dict[str, Row] = field(default_factory=dict)
     quarantine: list[Malformed] = field(default_factory=list)
     reappeared: set[str] = field(default_factory=set)
-    understood: set[str] = field(default_factory=set)
-    superseded: set[str] = field(default_factory=set)
+    understood: dict[str, int | None] = field(default_factory=dict)
+    superseded: set[int] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     erased: dict[str, bytes] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
@@ -142,22 +143,24 @@ def make_plan(
     page = _PageRules(rules=rules, origin=origin, row_of=row_of or RowBuilder(rules.own_domains))
     erased = _erased_ids(items, stored, page)
     known = dict(stored)
-    for item in items:
+    for place, item in enumerate(items):
         plan.counts.fetched += 1
         if item.referral_id is not None and item.referral_id in erased:
             plan.skip_erased(item.referral_id, rules.tombstones)
         elif isinstance(item, Malformed):
-            _set_aside(plan, item, rules.tombstones)
+            _set_aside(plan, item, page)
         elif rules.tombstones.covers_id(item.referral_id):
             _skip(plan.counts, "erased")
         else:
             plan.seen.add(item.referral_id)
-            plan.understood.add(item.referral_id)
+            _understand(plan, item, origin)
             _count_unknown(plan.counts, item)
             before = known.get(item.referral_id)
             if before is None:
                 after = _admit(plan, item, page)
             else:
+                if origin.kind == "replay" and _is_older(item, before, origin):
+                    plan.superseded.add(place)
                 after = _bring_up_to_date(plan, item, before, page)
             if after is not None:
                 known[item.referral_id] = after
@@ -175,10 +178,10 @@ class _PageRules:
     def row(self, referral: Referral) -> Row:
         """The referral's row, dated no later than it was fetched."""
         row = self.row_of(referral)
-        most = self.origin.fetched_ticks
-        if row.pc_updated_ticks is not None and row.pc_updated_ticks > most:
-            return msgspec.structs.replace(row, pc_updated_ticks=most)
-        return row
+        ticks = _capped(row.pc_updated_ticks, self.origin)
+        if ticks == row.pc_updated_ticks:
+            return row
+        return msgspec.structs.replace(row, pc_updated_ticks=ticks)
 
 
 def _erased_ids(
@@ -212,26 +215,37 @@ def _erased_ids(
     return found
 
 
-def _set_aside(plan: PagePlan, item: Malformed, tombstones: Tombstones) -> None:
-    if _is_erased(item, tombstones):
+def _understand(plan: PagePlan, referral: Referral, origin: Origin) -> None:
+    """Note the newest good version; an undated one wins by being fetched later."""
+    ticks = _capped(referral.updated_ticks, origin)
+    other = plan.understood.get(referral.referral_id, ticks)
+    newest = None if ticks is None or other is None else max(ticks, other)
+    plan.understood[referral.referral_id] = newest
+
+
+def _set_aside(plan: PagePlan, item: Malformed, page: _PageRules) -> None:
+    if _is_erased(item, page.rules.tombstones):
         _skip(plan.counts, "erased")
         return
     if item.referral_id is not None:
         plan.seen.add(item.referral_id)
-    plan.quarantine.append(item)
+    ticks = _capped(item.updated_ticks, page.origin)
+    plan.quarantine.append(msgspec.structs.replace(item, updated_ticks=ticks))
     plan.counts.quarantined += 1
 
 
 def _is_erased(item: Malformed, tombstones: Tombstones) -> bool:
     """Whether an item that cannot be understood is, or may be, an erased customer's.
 
-    Its domain field cannot be read. If the erased domain occurs anywhere, the item is not kept.
+    Its domain field cannot be read, nor its id where that is None. If the erased domain or id
+    occurs anywhere instead, the item is not kept.
     """
     if item.referral_id is not None and tombstones.covers_id(item.referral_id):
         return True
-    return bool(tombstones.domains) and any(
-        tombstones.covers_domain(domain) for domain in domains_in(restore_raw(item.raw_text))
-    )
+    text = restore_raw(item.raw_text)
+    if item.referral_id is None and tombstones.covers_id_in(text):
+        return True
+    return bool(tombstones.domains) and any(map(tombstones.covers_domain, domains_in(text)))
 
 
 def _admit(plan: PagePlan, referral: Referral, page: _PageRules) -> StoredRow | None:
@@ -253,10 +267,7 @@ def _bring_up_to_date(
     counts, origin = plan.counts, page.origin
     if before.missing and origin.kind == "live":
         plan.reappeared.add(referral.referral_id)
-    older = _is_older(referral, before, origin)
-    if older and origin.kind == "replay":
-        plan.superseded.add(referral.referral_id)
-    if older or referral.content_hash == before.content_hash:
+    if _is_older(referral, before, origin) or referral.content_hash == before.content_hash:
         if before.missing and origin.kind == "live":
             counts.updated += 1
             counts.reappeared += 1
@@ -285,10 +296,15 @@ def _bring_up_to_date(
     return _as_stored(row)
 
 
+def _capped(ticks: int | None, origin: Origin) -> int | None:
+    """A date no later than the content was fetched."""
+    return None if ticks is None else min(ticks, origin.fetched_ticks)
+
+
 def _is_older(referral: Referral, before: StoredRow, origin: Origin) -> bool:
-    if referral.updated_ticks is None or before.updated_ticks is None:
+    ticks = _capped(referral.updated_ticks, origin)
+    if ticks is None or before.updated_ticks is None:
         return origin.kind == "replay"
-    ticks = min(referral.updated_ticks, origin.fetched_ticks)
     if origin.kind == "replay":
         return ticks <= before.updated_ticks
     return ticks < before.updated_ticks

@@ -61,8 +61,8 @@ def _settle(run: Run, read: list[tuple[int, Referral | Malformed]]) -> None:
                 run.lease,
                 plan,
                 settled=[
-                    (number, "superseded" if item.referral_id in plan.superseded else "replayed")
-                    for number, item in understood
+                    (number, "superseded" if place in plan.superseded else "replayed")
+                    for place, (number, _) in enumerate(understood)
                     if number not in gone
                 ],
                 removed=gone,

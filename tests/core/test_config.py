@@ -102,10 +102,20 @@ def test_times_are_written_with_their_unit(text: str, seconds: float) -> None:
     assert settings.overlap == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["-5m", "soon", "5 weeks", "m"])
+@pytest.mark.parametrize(
+    "text", ["-5m", "soon", "5 weeks", "m", "36501d", "99999999999d", "9" * 400]
+)
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(FixSetting, match="HUNTER_PARTNER_CENTER_OVERLAP"):
         Settings.from_env({"HUNTER_PARTNER_CENTER_OVERLAP": text})
+
+
+@pytest.mark.parametrize("days", ["0", "36501", "9999999", "3000000000"])
+def test_a_retention_that_no_date_can_be_reckoned_with_is_refused(days: str) -> None:
+    with pytest.raises(FixSetting, match="HUNTER_RETENTION_DAYS"):
+        Settings.from_env({"HUNTER_RETENTION_DAYS": days})
+
+    assert Settings.from_env({"HUNTER_RETENTION_DAYS": "36500"}).retention_days == 36_500
 
 
 @pytest.mark.parametrize(

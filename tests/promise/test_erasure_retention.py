@@ -266,6 +266,43 @@ def test_what_cannot_be_read_of_an_erased_customer_is_not_kept_in_quarantine(
     assert report.counts.quarantined == 1
 
 
+UNREADABLE: dict[str, Any] = {
+    "as it is": lambda raw: raw,
+    "with an escape": lambda raw: raw.replace(b'"erased', b'"\\u0065rased'),
+    "in upper case": lambda raw: raw.replace(b"erased-by-id", b"ERASED-BY-ID"),
+    "with spaces": lambda raw: raw.replace(b'"erased-by-id"', b'" erased-by-id "'),
+    "bytes that are no text": lambda raw: raw.replace(b"Silinecek", b"\xff"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_names_an_erased_referral_and_has_no_id_of_its_own_goes_and_stays_away(
+    trial: Trial, name: str
+) -> None:
+    world = trial.simulator.state
+    wire = add_customer(world)
+    world.remove(wire["id"])
+    raw = json.dumps({**wire, "id": "erased-by-id"}, default=float, ensure_ascii=False).encode()
+    world.add_raw("broken", UNREADABLE[name](raw[:-1] + b', "odd": NULL}'))
+    other = b'{"id": "erased-by-id-2", "odd": NULL}'
+    world.add_raw("other", other)
+    assert trial.run().state == "completed"
+    assert "partner_center_quarantine" in traces(trial, PERSON)
+
+    found = erase(trial, ids=("erased-by-id",))
+
+    assert (found.quarantine, found.mentions) == (1, 1)
+    modes: tuple[Mode, ...] = ("incremental", "full", "replay")
+    for mode in modes:
+        report = trial.run(mode)
+        assert report.state == "completed", report.failure
+        assert_counts_agree(report)
+        assert traces(trial, PERSON) == set()
+    # Another's is still kept.
+    entries = trial.query("SELECT raw_text FROM partner_center_quarantine")
+    assert [entry["raw_text"] for entry in entries] == [other.decode()]
+
+
 def test_a_replay_that_finds_an_erased_customer_removes_its_entry(trial: Trial) -> None:
     world = trial.simulator.state
     add_customer(world)

@@ -317,6 +317,31 @@ def test_a_replay_after_a_fix_stores_what_waited_and_counts_it(trial: Trial) -> 
     assert ended == [{"state": "replayed"}]
 
 
+def test_a_replay_tells_which_of_two_entries_was_stored(trial: Trial) -> None:
+    world = trial.simulator.state
+    older = add_good(trial)
+    newer = json.loads(json.dumps(world.change(older["id"], name="newer"), default=float))
+    world.remove(older["id"])
+    put_raw(trial, newer, break_at(newer, "customerProfile.name", b"7"))
+    trial.run()
+    put_raw(trial, newer, break_at(newer, "customerProfile.name", b"8"))
+    trial.run()
+    # As an older release would have left them: with content that today's rules understand.
+    for entry, content in ((7, newer), (8, {**newer, "updatedDateTime": older["createdDateTime"]})):
+        trial.query(
+            "UPDATE partner_center_quarantine SET raw_text = %s WHERE raw_text ~ %s RETURNING 1",
+            json.dumps({**content, "number": entry}, default=float),
+            f'"name": {entry}',
+        )
+
+    report = trial.run("replay")
+
+    assert report.state == "completed", report.failure
+    assert trial.rows()[newer["id"]]["raw_data"]["number"] == 7
+    ended = trial.query("SELECT state FROM partner_center_quarantine ORDER BY entry_id")
+    assert [entry["state"] for entry in ended] == ["replayed", "superseded"]
+
+
 def test_a_stored_row_that_breaks_keeps_its_last_good_content_and_an_old_entry_is_superseded(
     trial: Trial,
 ) -> None:

@@ -31,6 +31,10 @@ def parts(url: str) -> dict[str, Any]:
     return psycopg.conninfo.conninfo_to_dict(url)
 
 
+def raising(state: str) -> str:
+    return f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$"
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "code"),
     [
@@ -130,10 +134,23 @@ def test_a_read_only_database_is_a_passing_trouble(database_url: str, sql: Conne
             "database_denied",
         ),
         ("SELECT pg_terminate_backend(pg_backend_pid())", TryLater, "database_unavailable"),
+        (raising("XX001"), TryLater, "database_unavailable"),
+        (raising("XX000"), TryLater, "database_unavailable"),
+        (raising("58030"), TryLater, "database_unavailable"),
         ("SELEKT 1", RuntimeError, None),
         ("SELECT 1 / 0", RuntimeError, None),
     ],
-    ids=["slow", "locked", "denied", "ended", "syntax", "data"],
+    ids=[
+        "slow",
+        "locked",
+        "denied",
+        "ended",
+        "corrupted",
+        "internal",
+        "input-output",
+        "syntax",
+        "data",
+    ],
 )
 def test_a_refused_statement_is_explained(
     database: Database, database_url: str, statement: str, kind: type[Exception], code: str | None

@@ -9,8 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from pc_core.errors import FixSetting
 from pc_core.referral.row import COLUMNS
 from pc_core.store import migrate
+from pc_core.store.pool import Database
+from pc_core.store.reading.reader import PostgresReader
 from pc_core.store.roles import apply_roles
 
 type Connection = psycopg.Connection[Any]
@@ -38,6 +41,35 @@ def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
         (),
         True,
     )
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "LATIN5", "SQL_ASCII"])
+def test_a_database_that_stores_no_utf8_is_refused_by_name(
+    empty_database_url: str, empty_sql: Connection, encoding: str
+) -> None:
+    name = f"{empty_sql.info.dbname}_other"
+    empty_sql.execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode()
+    )
+    url = empty_database_url.replace(empty_sql.info.dbname, name)
+    database = Database(url)
+    refused: list[FixSetting] = []
+
+    for call in (
+        lambda: migrate.upgrade(url),
+        lambda: migrate.status(url),
+        PostgresReader(database).schema,
+        PostgresReader(database).facts,
+    ):
+        with pytest.raises(FixSetting) as one:
+            call()
+        refused.append(one.value)
+    database.close()
+    empty_sql.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+    for error in refused:
+        assert error.code == "database_encoding"
+        assert encoding in str(error)
 
 
 def test_two_migrations_at_once_wait_for_each_other(empty_database_url: str) -> None:
@@ -183,16 +215,15 @@ def check_grants(sql: Connection) -> None:
 
 @pytest.mark.usefixtures("no_roles")
 def test_the_app_works_with_its_own_role(empty_database_url: str, empty_sql: Connection) -> None:
-    """DML and temporary tables are all that a run needs."""
-    from pc_core.store.pool import Database
+    """DML and temporary tables are all that a run needs; the grants put public in its path."""
     from pc_core.store.postgres import PostgresStore
-    from pc_core.store.reading.reader import PostgresReader
     from tests.store.samples import Saver, referral_json, take
 
     empty_sql.execute("CREATE ROLE test_app LOGIN PASSWORD 'only-for-this-test'")
     migrate.upgrade(empty_database_url)
-    apply_roles(empty_sql, app_role="test_app")
     info = empty_sql.info
+    empty_sql.execute(f"ALTER DATABASE {info.dbname} SET search_path = elsewhere".encode())
+    apply_roles(empty_sql, app_role="test_app")
     database = Database(
         f"postgresql://test_app:only-for-this-test@{info.host}:{info.port}/{info.dbname}"
     )
@@ -204,7 +235,12 @@ def test_the_app_works_with_its_own_role(empty_database_url: str, empty_sql: Con
     store.erase(saver.lease, referral_ids=["x"], dry_run=False)
     store.purge(saver.lease, older_than_days=1)
     facts = PostgresReader(database).facts()
+    assert PostgresReader(database).schema().is_current
+    empty_sql.execute(f"REVOKE TEMPORARY ON DATABASE {info.dbname} FROM PUBLIC, test_app".encode())
+    with pytest.raises(FixSetting, match="GRANT TEMPORARY") as refused:
+        PostgresReader(database).schema()
     database.close()
 
+    assert refused.value.code == "database_denied"
     assert (facts.referrals, facts.quarantine) == (1, 1)
     assert facts.schema.is_current

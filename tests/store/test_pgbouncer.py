@@ -1,5 +1,6 @@
 """Everything works through a pooler that gives each transaction another server connection."""
 
+import psycopg
 import pytest
 
 from pc_core.errors import LeaseLost, SignInState
@@ -52,3 +53,19 @@ def test_a_run_and_its_readers_work_through_a_pooler(pooled_database_url: str) -
 def test_migrations_work_through_a_pooler(pooled_database_url: str) -> None:
     assert migrate.upgrade(pooled_database_url) == []
     assert migrate.status(pooled_database_url).is_current
+
+
+def test_dates_are_read_through_a_pooler_whatever_style_is_set(
+    pooled_database_url: str, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as sql:
+        sql.execute(f"ALTER DATABASE {sql.info.dbname} SET DateStyle = German".encode())
+    first, second = Database(pooled_database_url), Database(pooled_database_url)
+    store = PostgresStore(first)
+    saver = Saver(store=store, lease=take(store))
+
+    for number in range(3):
+        saver.save(referral_json(number))
+        assert PostgresReader(second).facts().running is not None
+    first.close()
+    second.close()

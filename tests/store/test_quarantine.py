@@ -1,8 +1,10 @@
 """Replays of the quarantine, and the purge of old rows."""
 
+from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pytest
 
 from pc_core.store.pool import Database
 from pc_core.store.postgres import PostgresStore
@@ -86,6 +88,32 @@ def test_a_replay_leaves_other_entries_of_the_referral_open(saver: Saver, sql: C
     )
 
     assert [row[1] for row in entries(sql)] == ["replayed", "open"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "good", "state"),
+    [
+        ("2026-05-02T10:00:00Z", "2026-05-01T10:00:00Z", "open"),
+        ("2026-05-02T10:00:00Z", "2026-05-02T10:00:00Z", "closed"),
+        ("2026-05-01T10:00:00Z", "2026-05-02T10:00:00Z", "closed"),
+        ("2026-05-02T10:00:00Z", None, "closed"),
+        ("yesterday", "2026-05-01T10:00:00Z", "closed"),
+        # Dated after it was fetched: it must not stay open for ever.
+        ("2999-01-01T00:00:00Z", "2026-11-25T10:00:00Z", "closed"),
+    ],
+    ids=["older", "equal", "newer", "undated", "undated entry", "future"],
+)
+def test_a_good_version_closes_only_entries_that_are_no_newer(
+    saver: Saver, sql: Connection, broken: str, good: str | None, state: str
+) -> None:
+    saver.save(referral_json(1, updatedDateTime="2026-04-30T10:00:00Z"))
+    saver.save(referral_json(1, updatedDateTime=broken, name=7))
+
+    saver.save(
+        referral_json(1, updatedDateTime=good, name="good"), fetched_at=NOW + timedelta(days=2)
+    )
+
+    assert [row[1] for row in entries(sql)] == [state]
 
 
 def test_purging_takes_what_is_old_and_settled(saver: Saver, sql: Connection) -> None:

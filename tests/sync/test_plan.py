@@ -303,8 +303,39 @@ def test_a_stored_referral_that_turns_out_to_be_an_erased_customers_goes(
     assert plan.erased == {"r-1": tombstone(b"k" * 32, "referral_id", "r-1")}
     assert writes_rows(plan)
     assert not plan.updates
-    assert not plan.seen | plan.understood | plan.reappeared | plan.superseded
+    assert not any((plan.seen, plan.understood, plan.reappeared, plan.superseded))
     assert plan.counts.skipped_reasons == {"erased": 2}
+
+
+def test_a_replay_judges_each_entry_by_itself() -> None:
+    newer = referral("r-1", updatedDateTime="2026-05-02T10:00:00Z")
+    older = referral("r-1", updatedDateTime="2026-05-01T10:00:00Z")
+    stale = referral("r-2", updatedDateTime="2026-05-01T10:00:00Z")
+
+    plan = plan_of(
+        newer,
+        older,
+        stale,
+        stored_rows=stored(referral("r-2", updatedDateTime="2026-05-02T10:00:00Z", name="x")),
+        origin=REPLAY,
+    )
+
+    assert plan.inserts["r-1"].raw_data == newer.raw
+    assert plan.superseded == {1, 2}
+
+
+def test_of_two_good_versions_on_a_page_the_newest_counts() -> None:
+    days = ("2026-05-03", "2026-05-01", None)
+    of_dates = [
+        referral("r-1", updatedDateTime=day and f"{day}T10:00:00Z", name=str(day)) for day in days
+    ]
+    late = referral("r-2", updatedDateTime="2999-01-01T00:00:00Z")
+
+    dated = plan_of(*of_dates[:2], late)
+    undated = plan_of(*of_dates)
+
+    assert dated.understood == {"r-1": of_dates[0].updated_ticks, "r-2": FETCHED}
+    assert undated.understood == {"r-1": None}
 
 
 def test_what_cannot_be_read_is_not_kept_where_an_erased_domain_occurs_in_it() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, override
 
 from msgspec.structs import fields
 
+from pc_core.errors import FixSetting
 from pc_core.health.facts import Facts, Schema
 from pc_core.reading import (
     MAX_CHANGES,
@@ -221,11 +222,23 @@ class PostgresReader(Reader):
     # Health
 
     def schema(self) -> Schema:
-        """The schema's revisions; also before any migration."""
+        """The schema's revisions; also before any migration.
+
+        Raises:
+            FixSetting: the database stores no UTF-8, or the user may create no temporary table,
+                which a run needs for its first change.
+        """
         with (
             translated("read the schema's revision"),
             read_only(self._database.connection) as connection,
         ):
+            if not _one(connection, "may_create_temporary"):
+                raise FixSetting(
+                    "The user in HUNTER_DATABASE_URL may create no temporary tables, and a run "
+                    "needs them to change rows. Nothing was written. As the database's owner: "
+                    'GRANT TEMPORARY ON DATABASE "database" TO "user".',
+                    code="database_denied",
+                )
             return _read_schema(connection)
 
     def facts(self) -> Facts:

@@ -38,10 +38,13 @@ ORDER BY i.place
 ON CONFLICT (coalesce(referral_id, ''), content_hash) DO NOTHING
 
 -- name: close
-UPDATE partner_center_quarantine
+-- A version that is older than the entry's content says nothing about it.
+UPDATE partner_center_quarantine q
 SET state = 'closed', settled_at = now()
-WHERE state = 'open'
-    AND referral_id = ANY(ARRAY(SELECT json_array_elements_text(%(ids)s::json)))
+FROM json_to_recordset(%(understood)s::json) AS u (referral_id text, ticks bigint)
+WHERE q.state = 'open'
+    AND q.referral_id = u.referral_id
+    AND (q.updated_ticks IS NULL OR u.ticks IS NULL OR q.updated_ticks <= u.ticks)
 
 -- name: settle
 UPDATE partner_center_quarantine q

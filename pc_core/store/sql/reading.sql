@@ -1,3 +1,6 @@
+-- name: may_create_temporary
+SELECT has_database_privilege(current_database(), 'TEMPORARY')
+
 -- name: referral
 SELECT * FROM partner_center_referrals r WHERE r.referral_id = %(referral_id)s
 

@@ -89,6 +89,14 @@ DECLARE
 BEGIN
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO %I', current_database(), app);
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', app);
+    BEGIN
+        EXECUTE format(
+            'ALTER ROLE %I IN DATABASE %I SET search_path = public', app, current_database()
+        );
+    EXCEPTION WHEN insufficient_privilege THEN
+        -- An administrator who did not create the role may not; as a rule, public is in the path.
+        NULL;
+    END;
     FOR found IN
         SELECT c.oid::regclass AS name
         FROM pg_class c

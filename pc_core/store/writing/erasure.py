@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pc_core.referral.tombstones import ErasedKind, ErasureCount, tombstone
+from pc_core.referral.storable import restore_raw
+from pc_core.referral.tombstones import ErasedKind, ErasureCount, ids_in, tombstone
 from pc_core.store.batch import Batch, Rows
 from pc_core.store.pool import Connect
 from pc_core.store.statements import load_statements
@@ -44,10 +45,10 @@ def erase_stored(
         ids = sorted({each.strip().lower() for each in referral_ids} | {*referral_ids})
         ids += [row[0] for row in of_domain if row[0] not in ids]
         digests = _digests(key, [*referral_ids, *(row[0] for row in of_domain)], domain)
-        values = {"ids": ids, "domain": domain}
-        batch.add(_SQL["count"], values)
+        unreadable = _unreadable_that_name(ids, batch)
+        batch.add(_SQL["count"], {"ids": ids, "domain": domain, "unreadable": unreadable})
         if not dry_run:
-            add_removal(batch, ids)
+            _add_removal(batch, ids, unreadable)
             add_burial(batch, digests)
         batch.commit()
         counted, *buried = batch.send()
@@ -61,9 +62,34 @@ def erase_stored(
     )
 
 
-def add_removal(batch: Batch, ids: Iterable[str]) -> None:
-    """Delete the rows, history, quarantine entries and seen ids of these referrals."""
-    values = {"ids": list(ids)}
+def add_removal(batch: Batch, ids: Collection[str]) -> None:
+    """Delete the rows, history, quarantine entries and seen ids of these referrals.
+
+    What the batch holds is sent, so that the unreadable entries can be searched for the ids.
+    """
+    _add_removal(batch, ids, _unreadable_that_name(ids, batch))
+
+
+def _unreadable_that_name(ids: Collection[str], batch: Batch) -> list[int]:
+    """Numbers of quarantine entries whose own id cannot be read and that name one of these."""
+    wanted = {each.strip().lower() for each in ids}
+    found: list[int] = []
+    after = 0
+    while True:
+        batch.add(_SQL["unreadable"], {"after_id": after})
+        entries = batch.send()[-1]
+        if not entries:
+            return found
+        found += [
+            number
+            for number, raw_text in entries
+            if not wanted.isdisjoint(ids_in(restore_raw(raw_text)))
+        ]
+        after = entries[-1][0]
+
+
+def _add_removal(batch: Batch, ids: Collection[str], unreadable: list[int]) -> None:
+    values = {"ids": list(ids), "unreadable": unreadable}
     for name in ("erase_changes", "erase_quarantine", "erase_seen", "erase_referrals"):
         batch.add(_SQL[name], values)
 

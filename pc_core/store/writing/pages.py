@@ -69,7 +69,7 @@ class PageWrite:
 
     Attributes:
         seen_in: walks that note the plan's ids as seen.
-        close_understood: whether the plan's understood ids close their open quarantine entries.
+        close_understood: whether what the plan understood closes open quarantine entries.
         settled, removed, reasons: for a replay; see `Store.settle_quarantine`.
     """
 
@@ -171,7 +171,11 @@ def _add_quarantine(batch: Batch, page: PageWrite) -> None:
             {"entries": entries, "task_id": page.report.task_id, "fetched_at": page.fetched_at},
         )
     if page.close_understood and plan.understood:
-        batch.add(_QUARANTINE["close"], {"ids": ids_to_json_text(plan.understood)})
+        understood = [
+            {"referral_id": storable(each), "ticks": ticks}
+            for each, ticks in plan.understood.items()
+        ]
+        batch.add(_QUARANTINE["close"], {"understood": to_json_text(understood)})
     if page.settled:
         settled = [{"entry_id": number, "state": end} for number, end in page.settled]
         batch.add(_QUARANTINE["settle"], {"settled": to_json_text(settled)})

@@ -473,6 +473,8 @@ export default {
   code_database_missing: "The database does not exist. An administrator creates it or corrects HUNTER_DATABASE_URL.",
   code_database_url_invalid: "The database setting cannot be used. An administrator corrects HUNTER_DATABASE_URL.",
   code_database_tls_refused: "No safe connection to the database can be made. An administrator checks its certificate.",
+  code_database_tls_too_weak: "The database setting allows a connection that is not safe enough for a token. An administrator writes sslmode=verify-full into HUNTER_DATABASE_URL.",
+  code_database_encoding: "The database does not store UTF-8, so it cannot hold every name. An administrator creates one that does.",
   code_database_identity_missing: "The app has no identity for the database. An administrator assigns one, or puts a password into HUNTER_DATABASE_URL.",
   code_migration_missing: "The database's tables are older than the app. An administrator runs `python -m pc_core migrate`.",
   code_state_missing: "The sync's state is missing from the database. An administrator restores it from a backup.",

@@ -472,6 +472,8 @@ export default {
   code_database_missing: "Veritabanı yok. Bir yönetici oluşturur ya da HUNTER_DATABASE_URL değerini düzeltir.",
   code_database_url_invalid: "Veritabanı ayarı kullanılamıyor. Bir yönetici HUNTER_DATABASE_URL değerini düzeltir.",
   code_database_tls_refused: "Veritabanına güvenli bağlantı kurulamıyor. Bir yönetici sertifikasına bakar.",
+  code_database_tls_too_weak: "Veritabanı ayarı, belirteç için yeterince güvenli olmayan bir bağlantıya izin veriyor. Bir yönetici HUNTER_DATABASE_URL değerine sslmode=verify-full yazar.",
+  code_database_encoding: "Veritabanı UTF-8 saklamıyor, bu yüzden her adı tutamaz. Bir yönetici UTF-8 saklayan bir veritabanı oluşturur.",
   code_database_identity_missing: "Uygulamanın veritabanı için kimliği yok. Bir yönetici kimlik atar ya da HUNTER_DATABASE_URL değerine parola koyar.",
   code_migration_missing: "Veritabanının tabloları uygulamadan eski. Bir yönetici `python -m pc_core migrate` çalıştırır.",
   code_state_missing: "Eşitlemenin durumu veritabanında yok. Bir yönetici yedekten geri yükler.",
