@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dev.deploy import backup, check, release, smoke
+from dev.deploy import backup, check, on_call, release, smoke
 from dev.deploy.environment import Environment, confirm
 from dev.deploy.hooks import cloud, database
 from dev.deploy.options import DATABASE_COMMANDS, HOOKS_THAT_ONLY_LOOK
@@ -59,6 +59,8 @@ def _run(environment: Environment, options: argparse.Namespace) -> None:
                 smoke=_smoke,
                 now=backup.utc_now,
             )
+        case "on-call":
+            on_call.prove(environment)
         case "smoke":
             _smoke(backup.utc_now() - SMOKE_LOOKS_BACK)
         case "run":

@@ -16,6 +16,12 @@ import database
 
 KEY = "token-cache-key"
 
+APP_CONNECTIONS = 80
+"""The most that the app's role may hold: two for each of 40 instances.
+
+HTTP and the timer are scaled apart and bursts exceed that number. Without a limit people could not
+get in any more."""
+
 
 def make_token_cache_key(vault: str) -> None:
     """Put a fresh key into the vault, unless one is there."""
@@ -61,6 +67,8 @@ def make_token_cache_key(vault: str) -> None:
 
 def prepare_database() -> None:
     """The app's role, the owner's and the reader's, and the schema."""
+    from psycopg import sql
+
     from pc_core.errors import PartnerCenterSyncError
     from pc_core.store import migrate
     from pc_core.store.roles import apply_roles
@@ -75,6 +83,11 @@ def prepare_database() -> None:
             restart_due = connection.execute(
                 "SELECT FROM pg_settings WHERE name = 'max_connections' AND pending_restart"
             ).fetchone()
+            connection.execute(
+                sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
+                    sql.Identifier(app), sql.Literal(APP_CONNECTIONS)
+                )
+            )
         cloud.say(f"Database: the role {app} {'was made' if made else 'is there'}.")
         if restart_due is not None:
             restart_server()
@@ -117,6 +130,7 @@ def plan() -> None:
     if os.environ.get("PRIVATE_NETWORK", "").lower() != "true":
         cloud.say(f"Would let this machine through the firewall of {server}, and close it again.")
     cloud.say(f"Would make the database role {app} on {server}, if it is missing.")
+    cloud.say(f"Would let it hold {APP_CONNECTIONS} connections.")
     cloud.say(f"Would restart {server} only if a new max_connections waits for it.")
     cloud.say(f"Would make and grant the roles of the database {name}, and migrate its schema.")
 

@@ -1,3 +1,4 @@
+@minLength(13)
 param token string
 param location string
 param tags object
@@ -59,12 +60,12 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
-    keyVaultReferenceIdentity: identityId
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: { minTlsVersion: '1.2' }
     functionAppConfig: {
       runtime: { name: 'python', version: '3.13' }
-      // The database's max_connections is reckoned from this number.
+      // The pool of an instance holds two connections. HTTP and the timer are scaled apart and a
+      // burst may exceed this number, so the app's role in the database has a limit of its own.
       scaleAndConcurrency: {
         instanceMemoryMB: 2048
         maximumInstanceCount: 40

@@ -119,7 +119,7 @@ def test_every_statement_works_on_the_tables(database_url: str, statement: str) 
 
 
 def test_every_name_that_is_used_comes_from_the_environment() -> None:
-    outputs = set(re.findall(r"^output ([A-Z_]+) ", templates.text("main.bicep"), re.MULTILINE))
+    outputs = templates.outputs()
     used = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", RUNBOOK))
 
     assert {"APP_URL", "APP_NAME", "AZURE_RESOURCE_GROUP", "DATABASE_SERVER"} <= used
