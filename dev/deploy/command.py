@@ -38,8 +38,8 @@ def main(options: argparse.Namespace) -> int:
 
 def _run(environment: Environment, options: argparse.Namespace) -> None:
     match options.command:
-        case "check":
-            check.check(environment)
+        case "check" | "on-call" as look:
+            (check.check if look == "check" else on_call.prove)(environment)
         case "sql":
             _look(options.statement)
         case "backup" if options.verify:
@@ -59,8 +59,6 @@ def _run(environment: Environment, options: argparse.Namespace) -> None:
                 smoke=_smoke,
                 now=backup.utc_now,
             )
-        case "on-call":
-            on_call.prove(environment)
         case "smoke":
             _smoke(backup.utc_now() - SMOKE_LOOKS_BACK)
         case "run":

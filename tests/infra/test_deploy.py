@@ -19,8 +19,7 @@ import psycopg
 import pytest
 import requests
 
-from dev.deploy import backup, smoke
-from dev.deploy import on_call
+from dev.deploy import backup, on_call, smoke
 from dev.deploy.hooks import cloud as hooks_cloud
 from dev.services.postgres import Postgres
 from tests.infra.conftest import CLONE, SUBSCRIPTION, Cloud, Done, Server
