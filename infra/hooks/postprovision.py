@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cloud
 import database
@@ -67,8 +68,6 @@ def make_token_cache_key(vault: str) -> None:
 
 def prepare_database() -> None:
     """The app's role, the owner's and the reader's, and the schema."""
-    from psycopg import sql
-
     from pc_core.errors import PartnerCenterSyncError
     from pc_core.store import migrate
     from pc_core.store.roles import apply_roles
@@ -83,11 +82,7 @@ def prepare_database() -> None:
             restart_due = connection.execute(
                 "SELECT FROM pg_settings WHERE name = 'max_connections' AND pending_restart"
             ).fetchone()
-            connection.execute(
-                sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
-                    sql.Identifier(app), sql.Literal(APP_CONNECTIONS)
-                )
-            )
+            limit_connections(connection, app)
         cloud.say(f"Database: the role {app} {'was made' if made else 'is there'}.")
         if restart_due is not None:
             restart_server()
@@ -104,6 +99,23 @@ def prepare_database() -> None:
     if applied:
         cloud.say(f"Database: applied {', '.join(applied)}.")
     cloud.say(f"Database: the schema is {status.in_words()}.")
+
+
+def limit_connections(connection: Any, app: str) -> None:
+    """Leave connections to people, whatever the app is scaled to."""
+    import psycopg
+    from psycopg import sql
+
+    limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
+        sql.Identifier(app), sql.Literal(APP_CONNECTIONS)
+    )
+    try:
+        connection.execute(limit)
+    except psycopg.errors.InsufficientPrivilege:
+        cloud.say(
+            f"Database: this server lets nobody limit the connections of {app}. The alert about "
+            "connections stands in for the limit."
+        )
 
 
 def restart_server() -> None:

@@ -85,6 +85,21 @@ def test_the_apps_role_may_change_rows_and_nothing_else(
             app.execute("UPDATE partner_center_schema_version SET version_num = '0000'")
 
 
+def test_the_app_leaves_connections_to_people(cloud: Cloud, each_postgres: Server) -> None:
+    first = cloud.run(POST, **each_postgres.environ)
+    with each_postgres.connect() as superuser:
+        limit = superuser.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'id-app'")
+        assert limit.fetchone() == (80,)
+        # Whether Azure's administrator may limit a role that Azure made has been seen nowhere.
+        superuser.execute('REVOKE ADMIN OPTION FOR "id-app" FROM azure_admin')
+        may = superuser.execute("SHOW server_version_num").fetchone()
+    second = cloud.run(POST, **each_postgres.environ)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    is_refused = may is not None and int(may[0]) >= 160000
+    assert ("lets nobody limit the connections" in second.out) is is_refused
+
+
 def test_a_person_a_group_and_a_service_read_the_tables_but_not_the_lease(
     cloud: Cloud, each_postgres: Server
 ) -> None:
@@ -333,6 +348,7 @@ def test_registering_the_page_again_keeps_what_was_added_to_it(cloud: Cloud) -> 
         ({"SILENCE_WINDOW": "PT6H"}, "later than promised"),
         ({"HUNTER_PARTNER_CENTER_FULL_SYNC_EVERY": "48h"}, "SWEEP_WINDOW"),
         ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "often"}, "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"),
+        ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "00:10:00"}, "time span"),
         ({"HUNTER_PARTNER_CENTER_ENABLED": "true"}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
         ({"DATABASE_HIGH_AVAILABILITY": "true"}, "DATABASE_SKU_TIER"),
         ({"DATABASE_ADMIN_GROUP_ID": "g"}, "DATABASE_ADMIN_NAME must be the display name"),
