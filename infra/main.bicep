@@ -134,18 +134,12 @@ param ownDomains string = ''
 param pageSize string = ''
 @description('HUNTER_PARTNER_CENTER_RUN_BUDGET')
 param runBudget string = '8m'
-@description('HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT: functionTimeout of host.json.')
-param functionTimeout string = '30m'
 @description('HUNTER_PARTNER_CENTER_REQUEST_TIMEOUT')
 param requestTimeout string = '30s'
-@description('HUNTER_PARTNER_CENTER_RETRY_ATTEMPTS')
-param retryAttempts string = '5'
 @description('HUNTER_PARTNER_CENTER_RETRY_BUDGET')
 param retryBudget string = '90s'
 @description('HUNTER_PARTNER_CENTER_PAGE_DELAY')
 param pageDelay string = '200ms'
-@description('HUNTER_PARTNER_CENTER_LEASE')
-param lease string = '120s'
 @description('HUNTER_PUBLIC_HOSTS: further host names that the app answers to.')
 param publicHosts string = ''
 
@@ -277,12 +271,9 @@ module app 'modules/app.bicep' = {
     ownDomains: ownDomains
     pageSize: pageSize
     runBudget: runBudget
-    functionTimeout: functionTimeout
     requestTimeout: requestTimeout
-    retryAttempts: retryAttempts
     retryBudget: retryBudget
     pageDelay: pageDelay
-    lease: lease
     publicHosts: publicHosts
   }
 }
@@ -374,10 +365,7 @@ output HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES string = excludedSubstatuses
 output HUNTER_PARTNER_CENTER_OWN_DOMAINS string = ownDomains
 output HUNTER_PARTNER_CENTER_PAGE_SIZE string = pageSize
 output HUNTER_PARTNER_CENTER_RUN_BUDGET string = runBudget
-output HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT string = functionTimeout
 output HUNTER_PARTNER_CENTER_REQUEST_TIMEOUT string = requestTimeout
-output HUNTER_PARTNER_CENTER_RETRY_ATTEMPTS string = retryAttempts
 output HUNTER_PARTNER_CENTER_RETRY_BUDGET string = retryBudget
 output HUNTER_PARTNER_CENTER_PAGE_DELAY string = pageDelay
-output HUNTER_PARTNER_CENTER_LEASE string = lease
 output HUNTER_PUBLIC_HOSTS string = publicHosts

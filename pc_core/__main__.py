@@ -1,4 +1,4 @@
-"""`python -m pc_core`: everything an operator does without the page."""
+"""The command line, `python -m pc_core`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pc_core import commands
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; every command knows `--json` and `--help`."""
+    """The command line's parser; every command has `--json`, `--log` and `--help`."""
     top = argparse.ArgumentParser(
         prog="python -m pc_core",
-        description="Partner Center sync: settings come from the environment, or from "
-        "local.settings.json in this folder.",
+        description="Syncs Partner Center referrals to PostgreSQL. Reads its settings from the "
+        "environment, and from local.settings.json in the current folder.",
         epilog="Exit codes: 0 success, 1 failure, 2 wrong settings or arguments, 3 nothing was "
-        "done (already running, feature off, confirmation missing).",
+        "done (another run is under way, the feature flag is off, or a confirmation is missing).",
     )
     all_commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -26,59 +26,70 @@ def parser() -> argparse.ArgumentParser:
             "--json", action="store_true", help="print one JSON object as the last line"
         )
         command.add_argument(
-            "--log", action="store_true", help="write the app's event lines to standard error"
+            "--log",
+            action="store_true",
+            help="write the log events to standard error, one JSON object a line",
         )
         return command
 
-    migrate = add("migrate", "Bring the database's schema up to this release.")
+    migrate = add("migrate", "Apply the database migrations that this release needs.")
     migrate.add_argument(
-        "--status", action="store_true", help="only say which revision is there and which is due"
+        "--status",
+        action="store_true",
+        help="apply nothing; show the schema's revision and the one that this release expects",
     )
     sign_in = add("sign-in", "Sign in to Partner Center with a device code.")
     sign_in.add_argument(
         "--confirm-account",
         metavar="NAME",
-        help="the sign-in name of the new account, if another one was signed in before",
+        help="sign-in name of the new account; needed to replace another account",
     )
-    sync = add("sync", "Run one sync now.")
+    sync = add("sync", "Start a sync and wait for its end.")
     sync.add_argument(
         "--mode",
         choices=("incremental", "full"),
         default="incremental",
-        help="full: read every referral, not only what changed",
+        help="incremental (default): read what changed; full: read every referral",
     )
     sync.add_argument(
         "--accept-missing",
         action="store_true",
-        help="accept that referrals are gone from Partner Center, however many",
+        help="mark referrals that Partner Center no longer has as missing, however many",
     )
-    add("status", "Say how sign-in, sync and data stand.")
-    add("replay-quarantine", "Read the rows in quarantine again with this release's rules.")
-    erase = add("erase", "Erase a customer; without --yes it only says what would go.")
+    add("status", "Show the status of sign-in, sync and data.")
+    add("replay-quarantine", "Process the quarantined referrals again with this release's rules.")
+    erase = add("erase", "Erase a customer. Without --yes, show what would be erased.")
     which = erase.add_mutually_exclusive_group(required=True)
-    which.add_argument("--referral-id", action="append", metavar="ID", help="may be repeated")
+    which.add_argument(
+        "--referral-id",
+        action="append",
+        metavar="ID",
+        help="id of a referral to erase; may be repeated",
+    )
     which.add_argument(
         "--domain",
         metavar="DOMAIN",
         type=_company_domain,
-        help="every referral of the company with this domain, or with one above it",
+        help="erase every referral of this company; www.contoso.com means contoso.com",
     )
-    erase.add_argument("--yes", action="store_true", help="really erase; this cannot be undone")
-    earlier = add("import-earlier", "Take over the earlier system's partner_center_referrals.")
+    erase.add_argument("--yes", action="store_true", help="erase; this cannot be undone")
+    earlier = add("import-earlier", "Import the earlier system's table partner_center_referrals.")
     earlier.add_argument(
         "--from",
         dest="source",
         required=True,
         metavar="URL",
-        help="libpq URL of the earlier database, which is only read; its password may come from "
-        "PGPASSWORD or a password file",
+        help="libpq URL of the earlier database, which is only read; the password may be in "
+        "PGPASSWORD or in a password file",
     )
-    earlier.add_argument("--dry-run", action="store_true", help="only say what would come over")
+    earlier.add_argument(
+        "--dry-run", action="store_true", help="write nothing; show what would be imported"
+    )
     earlier.add_argument(
         "--report",
         metavar="FILE",
-        help="write every row that differs, or has what the new table has no column for, into "
-        "this new file, one JSON object a line",
+        help="create this file and write to it, one JSON object a line, every row that differs or "
+        "has values for which the new table has no column",
     )
     return top
 

@@ -1,4 +1,7 @@
-"""The commands of `python -m pc_core`: text for people, or one JSON object as the last line."""
+"""The commands of `python -m pc_core`.
+
+Each answers with text for people, or with one JSON object as its last line.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,16 @@ if TYPE_CHECKING:
 
 SUCCESS, FAILURE, WRONG_SETTING, NOTHING_DONE = 0, 1, 2, 3
 _SYNCING = frozenset({"sync", "sign-in", "replay-quarantine"})
-"""The other commands need nothing but the database."""
+"""These need every setting; the other commands need only the database's."""
 
 _NOT_RUN = (RunState.ALREADY_RUNNING, RunState.FEATURE_DISABLED)
 
-Answer = tuple[int, dict[str, Any], str]
-"""Exit code, JSON object, text for people."""
+Result = tuple[int, dict[str, Any], str]
+"""A command's exit code, JSON object, and text for people."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the command line asks, print the answer, return the exit code."""
+    """Run one command, print its answer and return the exit code."""
     _listen(progress=not arguments.json, log=arguments.log)
     try:
         with closing(_app(arguments.command)) as app:
@@ -54,17 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _app(command: str) -> App:
     from pc_core.wiring.app import App
 
-    return App(config.load(local_settings=True, for_sync=command in _SYNCING))
+    return App(config.load_settings(local_settings=True, for_sync=command in _SYNCING))
 
 
-def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
-    from pc_core.store import migrate
-
-    url = app.database_url()
-    applied: list[str] = []
-    if not arguments.status:
-        applied = migrate.upgrade(url, password=app.database_password)
-    status = migrate.status(url, password=app.database_password)
+def _migrate(app: App, arguments: argparse.Namespace) -> Result:
+    applied = [] if arguments.status else app.upgrade_schema()
+    status = app.schema_status()
     plain = {
         "success": not status.pending,
         "applied": applied,
@@ -74,7 +72,7 @@ def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
     }
     if status.pending:
         text = (
-            f"The schema is at {status.current or 'nothing yet'}; this release expects "
+            f"The schema is at revision {status.current or 'none'}; this release expects "
             f"{status.expected}. Apply it with `python -m pc_core migrate`."
         )
         return FAILURE, plain, text
@@ -82,7 +80,7 @@ def _migrate(app: App, arguments: argparse.Namespace) -> Answer:
     return SUCCESS, plain, f"{done}The schema is {status.in_words()}."
 
 
-def _sign_in(app: App, arguments: argparse.Namespace) -> Answer:
+def _sign_in(app: App, arguments: argparse.Namespace) -> Result:
     pending = app.sign_in.start()
     print(pending.message, file=sys.stderr, flush=True)
     while True:
@@ -111,32 +109,30 @@ def _sign_in(app: App, arguments: argparse.Namespace) -> Answer:
     return FAILURE, plain, progress.detail or f"The sign-in ended as {progress.state}."
 
 
-def _sync(app: App, arguments: argparse.Namespace) -> Answer:
+def _sync(app: App, arguments: argparse.Namespace) -> Result:
     report = app.sync(
         trigger="command", mode=arguments.mode, accept_missing=arguments.accept_missing
     )
-    return _report_answer(report)
+    return _report_result(report)
 
 
-def _replay(app: App, _: argparse.Namespace) -> Answer:
-    return _report_answer(app.replay_quarantine(trigger="command"))
+def _replay(app: App, _: argparse.Namespace) -> Result:
+    return _report_result(app.replay_quarantine(trigger="command"))
 
 
-def _report_answer(report: Report) -> Answer:
+def _report_result(report: Report) -> Result:
     code = SUCCESS if report.success else NOTHING_DONE if report.state in _NOT_RUN else FAILURE
-    return code, report.to_json(), describe(report)
+    return code, report.to_json(), _report_text(report)
 
 
-def describe(report: Report) -> str:
-    """A run's result in words."""
+def _report_text(report: Report) -> str:
+    """A run's report as text."""
     if report.state is RunState.FEATURE_DISABLED:
         return (
             "Feature flag disabled: HUNTER_PARTNER_CENTER_ENABLED is not true, so nothing was done."
         )
     if report.state is RunState.ALREADY_RUNNING:
-        return (
-            f"Run {report.task_id} is under way; nothing was done. It will read the same changes."
-        )
+        return f"Run {report.task_id} is under way and reads the same changes. Nothing was done."
     counts = report.counts
     lines = [
         f"Run {report.task_id}: {report.state.value}.",
@@ -154,15 +150,15 @@ def describe(report: Report) -> str:
     if counts.drift:
         lines.append(f"{counts.drift} changes had been missed by earlier runs (drift).")
     if report.state is RunState.PARTIAL:
-        lines.append("The time was up; what was read is saved and the next run goes on.")
+        lines.append("The run's time was over. What was read is saved; the next run continues.")
     if report.failure is not None:
         lines.append(f"{report.failure.code}: {report.failure.message}")
     return "\n".join(lines)
 
 
-def _status(app: App, _: argparse.Namespace) -> Answer:
+def _status(app: App, _: argparse.Namespace) -> Result:
     status = app.status()
-    text = "\n".join(f"{name:24} {_words(value)}" for name, value in status.items())
+    text = "\n".join(f"{name:24} {_status_text(value)}" for name, value in status.items())
     return SUCCESS, {"success": True, **status}, text
 
 
@@ -170,17 +166,17 @@ def _plain(value: object) -> str:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
-def _words(value: object) -> str:
+def _status_text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_words(inner)}" for name, inner in value.items()) or "-"
+        return ", ".join(f"{name}={_status_text(inner)}" for name, inner in value.items()) or "-"
     if isinstance(value, list):
-        return "; ".join(_words(each) for each in value) or "-"
+        return "; ".join(_status_text(each) for each in value) or "-"
     return _plain(value)
 
 
-def _erase(app: App, arguments: argparse.Namespace) -> Answer:
+def _erase(app: App, arguments: argparse.Namespace) -> Result:
     found = app.erase(
         referral_ids=arguments.referral_id or [],
         domain=arguments.domain,
@@ -204,17 +200,19 @@ def _erase(app: App, arguments: argparse.Namespace) -> Answer:
     return SUCCESS, plain, text
 
 
-def _import_earlier(app: App, arguments: argparse.Namespace) -> Answer:
+def _import_earlier(app: App, arguments: argparse.Namespace) -> Result:
     with ExitStack() as opened:
-        tell: Callable[[Difference], object] = _ignore
-        if arguments.report:
-            report = opened.enter_context(_new_private_file(arguments.report))
+        report = (
+            opened.enter_context(_new_private_file(arguments.report)) if arguments.report else None
+        )
 
-            def write(difference: Difference) -> None:
+        def write(difference: Difference) -> None:
+            if report is not None:
                 report.write(json.dumps(difference.to_json(), ensure_ascii=False) + "\n")
 
-            tell = write
-        takeover = app.import_earlier(arguments.source, dry_run=arguments.dry_run, tell=tell)
+        takeover = app.import_earlier(
+            arguments.source, dry_run=arguments.dry_run, on_difference=write
+        )
     counts = takeover.counts
     lines = [
         (
@@ -232,28 +230,24 @@ def _import_earlier(app: App, arguments: argparse.Namespace) -> Answer:
     return SUCCESS, {"success": True, **takeover.to_json()}, "\n".join(lines)
 
 
-def _ignore(_: Difference) -> None:
-    """Nobody asked for it."""
-
-
 def _new_private_file(path: str) -> TextIO:
-    """A file that only its owner may read.
+    """A new file that only its owner can read.
 
     Raises:
-        FixSetting: it is there already, or cannot be made.
+        FixSetting: `report_file`: it exists already, or cannot be created.
     """
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise FixSetting(
-            f"The report file {path} cannot be made: {error.strerror}. Nothing was done. Name a "
+            f"The report file {path} cannot be created: {error.strerror}. Nothing was done. Name a "
             "new file.",
             code="report_file",
         ) from None
     return os.fdopen(number, "w", encoding="utf-8")
 
 
-_COMMANDS: dict[str, Callable[[App, argparse.Namespace], Answer]] = {
+_COMMANDS: dict[str, Callable[[App, argparse.Namespace], Result]] = {
     "migrate": _migrate,
     "sign-in": _sign_in,
     "sync": _sync,

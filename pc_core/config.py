@@ -1,4 +1,4 @@
-"""The settings: the only room that reads the environment.
+"""The settings. Nothing else reads the environment.
 
 All of them are checked at once, and one message names every wrong key, without its value.
 """
@@ -30,7 +30,7 @@ from pc_core.errors import FixSetting
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PARTS = "parts"
-"""The validation's context for what needs some of the settings only."""
+"""The validation's context for commands that need only some of the settings."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -117,6 +117,13 @@ def _key(name: str, default: Any = ...) -> Any:
     return Field(default=default, alias=name)
 
 
+def _function_timeout() -> timedelta:
+    """The functionTimeout of host.json: after so long the host ends an invocation."""
+    host = json.loads((Path(__file__).parents[1] / "host.json").read_text(encoding="utf-8"))
+    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
 class Settings(BaseModel):
     """Every setting by the name of its environment variable; see the README's table."""
 
@@ -154,20 +161,11 @@ class Settings(BaseModel):
     run_budget: Annotated[Duration, _above(timedelta(seconds=5))] = _key(
         "HUNTER_PARTNER_CENTER_RUN_BUDGET", timedelta(minutes=8)
     )
-    function_timeout: Annotated[Duration, _above(timedelta(minutes=1))] = _key(
-        "HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT", timedelta(minutes=30)
-    )
     request_timeout: Annotated[Duration, _above(timedelta(milliseconds=100))] = _key(
         "HUNTER_PARTNER_CENTER_REQUEST_TIMEOUT", timedelta(seconds=30)
     )
-    retry_attempts: int = Field(
-        default=5, ge=1, le=20, alias="HUNTER_PARTNER_CENTER_RETRY_ATTEMPTS"
-    )
     retry_budget: Duration = _key("HUNTER_PARTNER_CENTER_RETRY_BUDGET", timedelta(seconds=90))
     page_delay: Duration = _key("HUNTER_PARTNER_CENTER_PAGE_DELAY", timedelta(milliseconds=200))
-    lease: Annotated[Duration, _above(timedelta(seconds=2))] = _key(
-        "HUNTER_PARTNER_CENTER_LEASE", timedelta(seconds=120)
-    )
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = _key(
         "HUNTER_DATABASE_URL", None
     )
@@ -176,6 +174,9 @@ class Settings(BaseModel):
     api_key: SecretStr | None = _key("HUNTER_API_KEY", None)
     public_hosts: Words = _key("HUNTER_PUBLIC_HOSTS", frozenset())
 
+    function_timeout: Annotated[timedelta, _above(timedelta(minutes=1))] = Field(
+        default_factory=_function_timeout, alias="AzureFunctionsJobHost__functionTimeout"
+    )
     storage_connection: SecretStr | None = _key("AzureWebJobsStorage", None)
     storage_blob_uri: str | None = _key("AzureWebJobsStorage__blobServiceUri", None)
     storage_account: str | None = _key("AzureWebJobsStorage__accountName", None)
@@ -203,14 +204,13 @@ class Settings(BaseModel):
             raise ValueError(f"needed once enabled: {', '.join(missing)}")
         if self.run_budget >= self.function_timeout:
             raise ValueError(
-                "HUNTER_PARTNER_CENTER_RUN_BUDGET must be shorter than "
-                "HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT"
+                "HUNTER_PARTNER_CENTER_RUN_BUDGET must be shorter than functionTimeout of host.json"
             )
         return self
 
     @property
     def instance_discovery(self) -> bool:
-        """Whether the authority is one that Microsoft's discovery knows; not for loopback."""
+        """Whether Microsoft's discovery knows the authority; it does not know loopback."""
         return not _is_loopback(urlsplit(self.authority).hostname)
 
     @classmethod
@@ -218,11 +218,11 @@ class Settings(BaseModel):
         """Read and check all settings.
 
         Args:
-            for_sync: once the feature is enabled, demand everything that a sync needs. Without it
-                each part asks for its own settings when it is used.
+            for_sync: once the feature is enabled, demand everything that a sync needs. Without
+                it, each part demands its own settings when it is used.
 
-        An empty value counts as not set, but for HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES,
-        where it means none.
+        An empty value counts as not set. The exception is
+        HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES, where it means none.
 
         Raises:
             FixSetting: naming every wrong key and what is wrong with it, never a value.
@@ -249,13 +249,13 @@ class Settings(BaseModel):
         return tuple(str(info.alias) for info in cls.model_fields.values())
 
 
-def load(*, local_settings: bool = False, for_sync: bool = True) -> Settings:
+def load_settings(*, local_settings: bool = False, for_sync: bool = True) -> Settings:
     """The settings of this process.
 
     Args:
+        local_settings: take what the environment lacks from `local.settings.json` in the current
+            folder, as Functions Core Tools do; for the command line.
         for_sync: as in `Settings.from_env`.
-        local_settings: let `local.settings.json` in the current folder fill in what the
-            environment leaves open, as Functions Core Tools do; for the command line.
 
     Raises:
         FixSetting: naming every wrong key.

@@ -1,20 +1,23 @@
-"""Every error of the app, grouped by what its catcher does next.
+"""Every error of the app, by what has to happen next.
 
-`FixSetting`: a person changes a setting, a permission or the schema; retrying does not help.
-`SignInNeeded`: a person (or an administrator) signs in; the job stops calling the API until then.
-`TryLater`: the next run may work; what was saved stays saved.
-`OperatorNeeded`: a person looks at a result that must not be acted on by itself, and decides.
-`RowRefused`: one row is set aside in quarantine and the run goes on.
-`LeaseLost`: another run took over; this one stops and writes nothing more.
+- `FixSetting`: a person changes a setting, a permission or the schema. Retrying does not help.
+- `SignInNeeded`: a person signs in. Until then the API is not called.
+- `TryLater`: the next run tries again; saved pages are kept. `InvalidResponse`, `LinkRefused` and
+  `OrderRefused` are the cases that a run handles in its own way.
+- `BudgetEnded`: the run ends as `partial`; the next run continues.
+- `OperatorNeeded`: a person checks the result and decides.
+- `RowRefused`: the row is set aside in quarantine, and the run continues.
+- `LeaseLost`: another run has taken over. This one stops and writes nothing more.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 
 class SignInState(StrEnum):
-    """What stands between the app and a token; only `TRANSIENT` is retried without a person."""
+    """Whether the app can get a token, or why not. Only `TRANSIENT` passes without a person."""
 
     OK = "ok"
     SIGN_IN_NEEDED = "sign_in_needed"
@@ -25,8 +28,14 @@ class SignInState(StrEnum):
     TRANSIENT = "transient"
 
 
+SignInOutcome = Literal[
+    "pending", "completed", "failed", "expired", "declined", "needs_confirmation"
+]
+"""The states of a sign-in under way; all but `pending` and `needs_confirmation` are final."""
+
+
 class PartnerCenterSyncError(Exception):
-    """Root of the tree.
+    """The base class.
 
     Attributes:
         code: stable, snake_case; shown in HTTP answers, run rows and log lines.
@@ -38,15 +47,15 @@ class PartnerCenterSyncError(Exception):
 
 
 class FixSetting(PartnerCenterSyncError):
-    """A setting, permission or schema is wrong; the message names it and the remedy."""
+    """A setting, permission or schema is wrong; the message names it and what to do."""
 
 
 class SignInNeeded(PartnerCenterSyncError):
-    """No usable token; the message says who has to do what.
+    """There is no usable token; the message says who has to do what.
 
     Attributes:
         state: the sign-in state to store and show; never `OK` or `TRANSIENT`.
-        correlation_id: Entra's id of the refused request, for support; None if there was none.
+        correlation_id: Entra's id of the refused request, for Microsoft's support.
     """
 
     def __init__(
@@ -58,10 +67,10 @@ class SignInNeeded(PartnerCenterSyncError):
 
 
 class TryLater(PartnerCenterSyncError):
-    """A passing trouble: network, throttling, a server's 5xx, storage or database out of reach.
+    """A transient error: network, throttling, a server's 5xx, unreachable storage or database.
 
     Attributes:
-        retry_after_s: seconds after which trying again makes sense; None if nobody said.
+        retry_after_s: the server's Retry-After; None if it sent none.
     """
 
     def __init__(self, message: str, *, code: str, retry_after_s: float | None = None) -> None:
@@ -69,10 +78,10 @@ class TryLater(PartnerCenterSyncError):
         self.retry_after_s = retry_after_s
 
 
-class NonsenseAnswer(TryLater):
-    """Partner Center answered 200 with something that is no answer (HTML, no `value`, cut off).
+class InvalidResponse(TryLater):
+    """Partner Center returned something that is not a valid response (HTML, no `value`, truncated).
 
-    Never read as an empty list: nothing is concluded from it.
+    It never counts as an empty list, and no data is changed.
     """
 
     def __init__(self, message: str, *, code: str = "nonsense_answer") -> None:
@@ -80,39 +89,39 @@ class NonsenseAnswer(TryLater):
 
 
 class LinkRefused(TryLater):
-    """Partner Center no longer accepts a stored nextLink; the walk has to start again."""
+    """Partner Center no longer accepts a nextLink; the list has to be read from the start."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="next_link_refused")
 
 
 class OrderRefused(TryLater):
-    """Partner Center answered 400 to the `$orderby` that was asked for."""
+    """Partner Center returned 400 for the requested `$orderby`."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="order_refused")
 
 
 class BudgetEnded(PartnerCenterSyncError):
-    """The run's time is used up; what it has is kept and the next run goes on (`partial`)."""
+    """The run's time or pages are used up; it ends as `partial`, and the next run continues."""
 
     def __init__(self, message: str = "The run's time budget ended.") -> None:
         super().__init__(message, code="budget_ended")
 
 
 class OperatorNeeded(PartnerCenterSyncError):
-    """The run stopped before something that a person has to judge (`visibility_shrank`, …)."""
+    """The run stopped before a step that a person has to confirm (`visibility_shrank`, …)."""
 
 
 class LeaseLost(PartnerCenterSyncError):
-    """The lease was taken over while this run was away; its transaction was rolled back."""
+    """Another run took the lease; this run's transaction was rolled back."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="lease_lost")
 
 
 class RowRefused(PartnerCenterSyncError):
-    """The database refused one row although it passed our checks.
+    """The database refused a row that had passed all checks.
 
     Attributes:
         referral_id: the row to set aside.

@@ -6,10 +6,11 @@ Filters, sorts, rows and pages, and the port `Reader` that gives them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Annotated, Any, Final, Literal, Protocol, get_args
+
+from msgspec import Meta, Struct, UnsetType
 
 from pc_core.sync.report import Report
 
@@ -25,6 +26,8 @@ ATTENTION_COUNTED_UP_TO: Final = 1_000
 Order = Literal["asc", "desc"]
 SortKey = Literal["updated", "created", "expires", "company", "deal_value", "synced"]
 CompanySortKey = Literal["updated", "company"]
+ReferralType = Literal["co-sell", "marketplace", "solution-provider"]
+
 Missing = Literal["any", "no", "only"]
 QuarantineState = Literal["open", "replayed", "superseded", "closed"]
 Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
@@ -33,6 +36,10 @@ Attention = Literal["expiring", "new", "no_domain", "incomplete", "won_early"]
 SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
 COMPANY_SORT_KEYS: Final[tuple[CompanySortKey, ...]] = get_args(CompanySortKey)
 ATTENTION: Final[tuple[Attention, ...]] = get_args(Attention)
+
+Instant = Annotated[datetime, Meta(tz=True)]
+Text = Annotated[str, Meta(max_length=200)]
+Words = Annotated[tuple[Text, ...], Meta(max_length=20)]
 
 
 class ForeignCursor(ValueError):
@@ -48,16 +55,14 @@ class ForeignCursor(ValueError):
 # Referrals
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sort:
+class Sort(Struct, frozen=True, kw_only=True):
     """How a listing is ordered: rows without a value come last, the id decides between equals."""
 
     key: SortKey = "updated"
     order: Order = "desc"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralFilter:
+class ReferralFilter(Struct, frozen=True, kw_only=True):
     """Which referrals are listed: those that fulfil every condition given, by one of its values.
 
     Attributes:
@@ -80,23 +85,22 @@ class ReferralFilter:
         seen_since: for `new`; None: a day ago.
     """
 
-    type: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    substatus: tuple[str, ...] = ()
-    direction: tuple[str, ...] = ()
-    domain: tuple[str, ...] = ()
-    country: tuple[str, ...] = ()
-    q: str | None = None
-    updated_since: datetime | None = None
-    expiring_within_days: int | None = None
+    type: tuple[Literal[ReferralType, "none"], ...] = ()
+    status: Words = ()
+    substatus: Words = ()
+    direction: Words = ()
+    domain: Words = ()
+    country: Words = ()
+    q: Text | None = None
+    updated_since: Instant | None = None
+    expiring_within_days: Annotated[int, Meta(ge=0, le=3_650)] | None = None
     domain_missing: bool = False
     missing: Missing = "any"
     attention: Attention | None = None
-    seen_since: datetime | None = None
+    seen_since: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralSummary:
+class ReferralSummary(Struct, frozen=True, kw_only=True):
     """A referral in a list: the columns of partner_center_referrals, without people."""
 
     referral_id: str
@@ -104,7 +108,7 @@ class ReferralSummary:
     external_reference_id: str | None
     name: str | None
     category: str | None
-    referral_type: str | None
+    referral_type: ReferralType | None
     classification_rule: str | None
     type: str | None
     qualification: str | None
@@ -123,21 +127,20 @@ class ReferralSummary:
     customer_size: str | None
     deal_value: Decimal | None
     currency: str | None
-    closing_at: datetime | None
-    expires_at: datetime | None
-    accepted_at: datetime | None
-    closed_at: datetime | None
-    pc_created_at: datetime | None
-    pc_updated_at: datetime | None
-    synced_at: datetime
-    first_seen_at: datetime
-    missing_since: datetime | None
+    closing_at: Instant | None
+    expires_at: Instant | None
+    accepted_at: Instant | None
+    closed_at: Instant | None
+    pc_created_at: Instant | None
+    pc_updated_at: Instant | None
+    synced_at: Instant
+    first_seen_at: Instant
+    missing_since: Instant | None
     organization_id: str | None
     etag: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralPage:
+class ReferralPage(Struct, frozen=True, kw_only=True):
     """A page of a listing.
 
     Attributes:
@@ -153,20 +156,18 @@ class ReferralPage:
     total_is_exact: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True, kw_only=True):
     """A change of one field: a column of partner_center_referrals, or `raw_data` for the rest."""
 
     change_id: int
     task_id: str
-    changed_at: datetime
+    changed_at: Instant
     field: str
     before: Any
     after: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferralDetail:
+class ReferralDetail(Struct, frozen=True, kw_only=True):
     """A referral with its people and its history.
 
     Attributes:
@@ -181,16 +182,14 @@ class ReferralDetail:
     raw_data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Week:
+class Week(Struct, frozen=True, kw_only=True):
     """Referrals that Partner Center created in one week, by type; the empty name is for no type."""
 
     begins_on: date
     by_type: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
+class Statistics(Struct, frozen=True, kw_only=True):
     """How many referrals there are: by week of creation, oldest first, and by country."""
 
     weeks: list[Week]
@@ -200,8 +199,7 @@ class Statistics:
 # Companies
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanySort:
+class CompanySort(Struct, frozen=True, kw_only=True):
     """How companies are ordered; those without a value come last.
 
     Attributes:
@@ -212,8 +210,7 @@ class CompanySort:
     order: Order = "desc"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyFilter:
+class CompanyFilter(Struct, frozen=True, kw_only=True):
     """Which companies are listed: those that fulfil every condition given.
 
     Attributes:
@@ -222,13 +219,12 @@ class CompanyFilter:
         has_open: only companies with an open referral.
     """
 
-    q: str | None = None
+    q: Text | None = None
     several: bool = False
     has_open: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Company:
+class Company(Struct, frozen=True, kw_only=True):
     """A row of partner_center_companies: a customer domain and its referrals."""
 
     domain: str
@@ -239,13 +235,12 @@ class Company:
     solution_provider_count: int
     other_count: int
     open_count: int
-    open_value: Mapping[str, Any]
-    newest_updated_at: datetime | None
-    first_seen_at: datetime
+    open_value: Mapping[str, Decimal]
+    newest_updated_at: Instant | None
+    first_seen_at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyPage:
+class CompanyPage(Struct, frozen=True, kw_only=True):
     """A page of companies.
 
     Attributes:
@@ -261,16 +256,14 @@ class CompanyPage:
 # Runs and quarantine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPage:
+class RunPage(Struct, frozen=True, kw_only=True):
     """Runs, newest first."""
 
     runs: list[Report]
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantineItem:
+class QuarantineItem(Struct, frozen=True, kw_only=True):
     """An entry of the quarantine.
 
     Attributes:
@@ -282,22 +275,14 @@ class QuarantineItem:
     reason: str
     field: str | None
     detail: str
-    state: str
+    state: QuarantineState
     task_id: str
-    first_seen_at: datetime
-    settled_at: datetime | None
-    raw_text: str
-
-    def to_json(self, *, include_raw: bool = False) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
-        plain = asdict(self)
-        if not include_raw:
-            del plain["raw_text"]
-        return plain
+    first_seen_at: Instant
+    settled_at: Instant | None
+    raw_text: str | UnsetType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantinePage:
+class QuarantinePage(Struct, frozen=True, kw_only=True):
     """Entries, newest first."""
 
     entries: list[QuarantineItem]

@@ -297,7 +297,7 @@ class Stage:
             "HUNTER_PARTNER_CENTER_PAGE_SIZE": str(self.page_size),
             "HUNTER_PARTNER_CENTER_PAGE_DELAY": "0",
             "HUNTER_PARTNER_CENTER_RUN_BUDGET": "59m",
-            "HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT": "1h",
+            "AzureFunctionsJobHost__functionTimeout": "01:00:00",
         }
         kept = {key: value for key, value in os.environ.items() if not key.startswith("HUNTER_")}
         return {**kept, **values}

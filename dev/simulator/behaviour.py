@@ -23,7 +23,9 @@ class Behaviour:
         next_link_form: `documented_odd` has the http scheme and no `/engagements`, as in
             Microsoft's samples; `foreign_host` leads to another host.
         next_link_loses_order: pages after the first come in the default order.
-        next_link_ttl_s: seconds after which a nextLink is refused with 400; None: never.
+        next_link_ttl_s: seconds after which a nextLink is refused; None: never.
+        expired_before_s: nextLinks of before this moment, Unix seconds, are refused too.
+        expired_link: the status of these refusals, or `web_page`: 200 with HTML.
         next_link_repeats: every nextLink is the one of the page before.
         next_link_must_be_verbatim: refuse a `$skiptoken` whose percent-encoding was touched,
             even by changing the case of its hex digits.
@@ -38,7 +40,9 @@ class Behaviour:
         date_header: whether there is a Date header.
         date_offset_s: seconds that the Date header is ahead of the world's clock.
         organization_id: put in place of every referral's organizationId; None: as it is.
-        by_id: whether one referral may be read, or is `forbidden` (403).
+        by_id: whether one referral may be read, or is refused with this status; `without_id`
+            answers 200 with an object that is no referral.
+        by_id_only: the only referral that `by_id` is about; None: all.
         mfa_required: refuse tokens without the MFA claim (401, 900421).
         unauthorized_body: form of a 401's body for those refusals; which one the real
             service uses is not known.
@@ -54,6 +58,8 @@ class Behaviour:
     )
     next_link_loses_order: bool = False
     next_link_ttl_s: float | None = None
+    expired_before_s: float = 0.0
+    expired_link: Literal[400, 404, 410, 422, 500, 503, "web_page"] = 400
     next_link_repeats: bool = False
     next_link_must_be_verbatim: bool = False
     empty_page_with_next_link: bool = False
@@ -72,7 +78,8 @@ class Behaviour:
     date_header: bool = True
     date_offset_s: float = 0.0
     organization_id: str | None = None
-    by_id: Literal["normal", "forbidden"] = "normal"
+    by_id: Literal["normal", 400, 403, 410, 500, "without_id"] = "normal"
+    by_id_only: str | None = None
     mfa_required: bool = False
     unauthorized_body: Literal["older_host", "odata", "empty"] = "older_host"
     other_tenants: Literal["forbidden", "served"] = "forbidden"

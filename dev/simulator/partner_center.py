@@ -19,7 +19,7 @@ from dev.simulator.behaviour import Behaviour
 from dev.simulator.entra import AccessClaims, AccessRefused, Entra
 from dev.simulator.faults import CONTENT_KINDS, Fault
 from dev.simulator.instants import MAX_DIGITS
-from dev.simulator.message import Request, Response, answer_json
+from dev.simulator.message import Request, Response, answer_html, answer_json
 from dev.simulator.world import OrderField, Row, World
 
 LIST_PATH = "/v1.0/engagements/referrals"
@@ -62,6 +62,10 @@ class _Refused(Exception):
         self.status = status
         self.code = code
         super().__init__(message)
+
+
+class _WebPageError(Exception):
+    """The answer is a web page."""
 
 
 class PartnerCenter:
@@ -112,6 +116,8 @@ class PartnerCenter:
             response = serve()
         except AccessRefused as refusal:
             return self._finish(request, self._answer_unauthorized(refusal))
+        except _WebPageError:
+            return self._finish(request, answer_html(200, "<p>Something went wrong.</p>"))
         except _Refused as refusal:
             return self._finish(request, _error(refusal.status, refusal.code, str(refusal)))
         if request.headers.get("validatemfa", "").lower() == "true":
@@ -321,9 +327,15 @@ class PartnerCenter:
         verbatim = _encode_token(signed)
         if self.behaviour.next_link_must_be_verbatim and text != verbatim:
             raise _Refused(400, "invalidRequest", "The skip token was changed.")
-        ttl_s = self.behaviour.next_link_ttl_s
-        if ttl_s is not None and time.time() > content["issued_s"] + ttl_s:
-            raise _Refused(400, "invalidRequest", "The skip token has expired.")
+        ttl_s, issued_s = self.behaviour.next_link_ttl_s, content["issued_s"]
+        if issued_s < self.behaviour.expired_before_s or (
+            ttl_s is not None and time.time() > issued_s + ttl_s
+        ):
+            if self.behaviour.expired_link == "web_page":
+                raise _WebPageError
+            raise _Refused(
+                self.behaviour.expired_link, "invalidRequest", "The skip token has expired."
+            )
         after = content["after"]
         return _Walk(
             order=_Order(field=content["field"], descending=content["descending"]),
@@ -340,8 +352,11 @@ class PartnerCenter:
     # Single referrals
 
     def _item(self, referral_id: str, fault: Fault | None) -> Response:
-        if self.behaviour.by_id == "forbidden":
-            raise _Refused(403, "accessDenied", "The user may not read this referral.")
+        if self.behaviour.by_id_only in (None, referral_id):
+            if self.behaviour.by_id == "without_id":
+                return answer_json(200, {})
+            if self.behaviour.by_id != "normal":
+                raise _Refused(self.behaviour.by_id, "accessDenied", "The referral is refused.")
         row = self.world.find(referral_id)
         if row is None:
             raise _Refused(404, "itemNotFound", "The referral does not exist.")

@@ -25,7 +25,7 @@ IMPORT = """
 import sys
 sys.path[:0] = [{project!r}, {packages!r}]
 import function_app
-from pc_core import commands, wiring
+import pc_core.commands, pc_core.wiring.app
 from pc_core.store import migrate
 import psycopg, msal, alembic, cryptography.fernet, azure.identity, azure.storage.blob
 import azure.keyvault.secrets

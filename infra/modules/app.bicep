@@ -30,12 +30,9 @@ param excludedSubstatuses string
 param ownDomains string
 param pageSize string
 param runBudget string
-param functionTimeout string
 param requestTimeout string
-param retryAttempts string
 param retryBudget string
 param pageDelay string
-param lease string
 param publicHosts string
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
@@ -111,12 +108,9 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     HUNTER_PARTNER_CENTER_OWN_DOMAINS: ownDomains
     HUNTER_PARTNER_CENTER_PAGE_SIZE: pageSize
     HUNTER_PARTNER_CENTER_RUN_BUDGET: runBudget
-    HUNTER_PARTNER_CENTER_FUNCTION_TIMEOUT: functionTimeout
     HUNTER_PARTNER_CENTER_REQUEST_TIMEOUT: requestTimeout
-    HUNTER_PARTNER_CENTER_RETRY_ATTEMPTS: retryAttempts
     HUNTER_PARTNER_CENTER_RETRY_BUDGET: retryBudget
     HUNTER_PARTNER_CENTER_PAGE_DELAY: pageDelay
-    HUNTER_PARTNER_CENTER_LEASE: lease
     HUNTER_DATABASE_URL: databaseUrl
     HUNTER_KEY_VAULT_URL: vaultUri
     HUNTER_PUBLIC_HOSTS: publicHosts

@@ -1,8 +1,4 @@
-"""How the sync stands: what is wrong, as data, and whether the app is ready.
-
-What decides comes from the database, so that it survives restarts and is the same on every
-instance. The rules are pure; `Readiness` asks and remembers for a few seconds.
-"""
+"""The rules that turn facts about the sync into alarms. Pure."""
 
 from __future__ import annotations
 
@@ -18,22 +14,21 @@ from pc_core.schedule import previous_times
 from pc_core.sync.report import FailureKind, RunState
 
 MISSED_TIMES = 3
-"""A success must not be older than the third-last scheduled time."""
+"""The last success must not be older than the third-last scheduled time."""
 
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""So far may the clocks of two instances be apart."""
-
+"""The largest difference between the clocks of two instances that is accepted."""
 
 Level = Literal["ok", "attention", "failing", "disabled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """One thing that somebody should know or do.
+    """One problem that a person should know about or solve.
 
     Attributes:
-        code: stable; the page has words for it.
-        values: what the words need: `count`, `at`, `days`, `message`, `correlation_id`, …
+        code: stable; the page has a text for it.
+        values: details for that text: `count`, `at`, `days`, `message`, `correlation_id`, …
     """
 
     code: str
@@ -41,17 +36,17 @@ class Alarm:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object, instants as datetimes."""
+        """A JSON object with datetimes."""
         return {"code": self.code, "level": self.level, **self.values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What the settings promise.
+    """What the settings ask for.
 
     Attributes:
-        schedule: six NCRONTAB fields, UTC.
-        full_sync_every: how often everything is swept.
+        schedule: of the timer, six NCRONTAB fields, UTC.
+        full_sync_every: the interval of full syncs.
     """
 
     enabled: bool
@@ -63,7 +58,7 @@ def is_late(facts: Facts, schedule: str, now: datetime) -> bool:
     """Whether the last success is older than the third-last scheduled time.
 
     Before the first success, the time counts from the first run, or else from the sign-in. A
-    success that lies ahead was noted by a wrong clock and proves nothing.
+    success in the future was written with a wrong clock and counts as late.
     """
     since = facts.state.last_success_at or facts.first_run_at
     if since is None and facts.sign_in is not None:
@@ -74,13 +69,13 @@ def is_late(facts: Facts, schedule: str, now: datetime) -> bool:
 
 
 def sweep_is_overdue(facts: Facts, every: timedelta, now: datetime) -> bool:
-    """Whether no sweep has ended within twice its interval."""
+    """Whether the last completed sweep is older than twice the interval of full syncs."""
     since = facts.state.last_sweep_at or facts.first_run_at
     return since is not None and abs(now - since) > 2 * every
 
 
-def alarms(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]:
-    """Everything that somebody should know or do, the worst first."""
+def alarms_of(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]:
+    """All alarms, the worst first."""
     found = [
         *_schema_alarms(facts),
         *sign_in_alarms(facts.sign_in, now),
@@ -88,14 +83,14 @@ def alarms(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]:
         *_data_alarms(facts, expected, now),
     ]
     if not expected.enabled:
-        # Nothing runs, so nothing can be late: only what is wrong with the data still counts.
+        # Nothing runs, so nothing can be late; only problems with the data count.
         kept = [alarm for alarm in found if alarm.code in ("migration_behind", "quarantine")]
         return [Alarm(code="feature_disabled", level="disabled"), *kept]
     return sorted(found, key=lambda alarm: alarm.level != "failing")
 
 
 def level_of(found: list[Alarm]) -> Level:
-    """The worst of the alarms; `disabled` while the feature is off."""
+    """The worst level of the alarms; `disabled` while the feature is off."""
     levels = {alarm.level for alarm in found}
     for level in ("disabled", "failing", "attention"):
         if level in levels:
@@ -110,7 +105,7 @@ def _schema_alarms(facts: Facts) -> list[Alarm]:
 
 
 def sign_in_alarms(sign_in: SignInStatus | None, now: datetime) -> list[Alarm]:
-    """Alarms about the sign-in alone."""
+    """The alarms about the sign-in."""
     if sign_in is None:
         return [Alarm(code="sign_in_unknown", level="failing")]
     if sign_in.state not in (SignInState.OK, SignInState.TRANSIENT):
@@ -132,11 +127,11 @@ def _run_alarms(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]:
     run = facts.last_sync
     if run is not None and run.state is RunState.FAILED:
         failure = run.failure
-        # The sign-in and the shrunken view have alarms of their own, which say more.
-        is_told = failure is not None and (
+        # The sign-in and the shrunken view have more precise alarms of their own.
+        has_own_alarm = failure is not None and (
             failure.kind is FailureKind.SIGN_IN or failure.code == "visibility_shrank"
         )
-        if not is_told:
+        if not has_own_alarm:
             values = {
                 "at": run.finished_at,
                 "task_id": run.task_id,
@@ -172,6 +167,3 @@ def _data_alarms(facts: Facts, expected: Expected, now: datetime) -> list[Alarm]
         values = {"count": facts.quarantine}
         found.append(Alarm(code="quarantine", level="attention", values=values))
     return found
-
-
-# -- Readiness ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the database knows about the sync, as data; health judges it."""
+"""What the database knows about the sync, as data."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ class Facts:
     """What the database knows about the sync.
 
     Attributes:
-        running: the run at work; its lease is alive.
+        running: the current run; its lease is valid.
         last_run: the newest run that has ended.
-        last_sync: the same of those that read from Partner Center: a replay or an erasure after a
-            failed sync mends nothing of it.
-        first_run_at: start of the oldest run on record.
-        drift: rows that the last ended sweep found changed although no head had told.
-        referrals: how many are stored; open: New or Active and present; missing: gone.
-        by_type, by_status: how many of each; the empty name stands for none.
-        last_sweep_received: rows that the last ended sweep received, the heads beside it included:
-            about as many as the next one will; None: none has ended.
+        last_sync: the newest ended run that read from Partner Center. A replay or an erasure after
+            a failed sync does not repair it, so it does not count here.
+        first_run_at: start of the oldest stored run.
+        drift: changed rows that only the last completed sweep found, and no head before it.
+        quarantine: open entries.
+        referrals: number of stored referrals; open: those that are New or Active and not missing;
+            missing: those that Partner Center no longer lists.
+        by_type, by_status: number of each; the empty name means no value.
+        last_sweep_received: rows that the last completed sweep received, including the heads
+            beside it. It estimates the next one. None: no sweep has completed.
     """
 
     schema: Schema

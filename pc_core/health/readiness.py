@@ -1,4 +1,4 @@
-"""Readiness: whether the app can do its work, asked at most every few seconds."""
+"""Whether the app can do its work; checked every few seconds at most."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from pc_core.errors import FixSetting, PartnerCenterSyncError
 from pc_core.health.alarms import Expected, is_late, sign_in_alarms
 from pc_core.health.facts import Facts, Schema
 
 KEPT_S = 5.0
-"""How long an answer about readiness is kept, so that asking cannot load the database."""
+"""How long a result is kept, so that requests for it cannot overload the database."""
 
 
 class FactsSource(Protocol):
-    """Where the facts come from; the store's reading side fulfils it."""
+    """Where the facts come from; implemented by the store."""
 
     def schema(self) -> Schema:
-        """The revisions; works before any migration.
+        """The schema's revisions; works before any migration.
 
         Raises:
-            TryLater, FixSetting: the database is out of reach or refuses.
+            TryLater, FixSetting: the database is unreachable or denies access.
         """
 
     def facts(self) -> Facts:
-        """Everything.
+        """All facts.
 
         Raises:
-            TryLater, FixSetting: the database is out of reach, refuses or is not migrated.
+            TryLater, FixSetting: the database is unreachable, denies access or is not migrated.
         """
 
 
@@ -41,8 +41,8 @@ class Ready:
 
     Attributes:
         state: `ready`, `not_ready`, or `disabled` while the feature is off.
-        checks: each part and `ok`, or a stable code of what is wrong, or `unknown` where an
-            earlier part's failure kept it from being looked at.
+        checks: for each part `ok`, or a stable error code, or `unknown` if it was not checked
+            because an earlier part failed.
     """
 
     state: Literal["ready", "not_ready", "disabled"]
@@ -50,26 +50,13 @@ class Ready:
     checks: Mapping[str, str]
     schema: Schema | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with datetimes."""
-        return {
-            "status": self.state,
-            "checked_at": self.checked_at,
-            "checks": dict(self.checks),
-            "schema": (
-                {"current": self.schema.current, "expected": self.schema.expected}
-                if self.schema
-                else None
-            ),
-        }
-
 
 class Readiness:
-    """Looks whether everything is there that a run needs, at most every `KEPT_S` seconds.
+    """Checks everything that a run needs, every `KEPT_S` seconds at most.
 
     Args:
-        source: the database; None where no database is configured.
-        reach_storage: raises TryLater or FixSetting if the storage is out of reach.
+        source: the database; None if none is configured.
+        reach_storage: raises TryLater or FixSetting if the storage is unreachable.
         now: aware UTC.
         clock: monotonic seconds.
     """
@@ -88,46 +75,47 @@ class Readiness:
         self._reach_storage = reach_storage
         self._now = now
         self._clock = clock
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
         self._kept: tuple[float, Ready] | None = None
 
     def check(self) -> Ready:
-        """The current answer, or one that is a few seconds old.
+        """The current result, or one that is a few seconds old.
 
-        While one caller looks, the others get the last answer; only the first ones ever wait.
+        While one caller checks, the others get the last result. Only before the first result do
+        they wait.
         """
         kept = self._kept
         if kept is not None and self._clock() - kept[0] < KEPT_S:
             return kept[1]
         if kept is None:
-            self._looking.acquire()
-        elif not self._looking.acquire(blocking=False):
+            self._lock.acquire()
+        elif not self._lock.acquire(blocking=False):
             return kept[1]
         try:
             kept = self._kept
             if kept is not None and self._clock() - kept[0] < KEPT_S:
                 return kept[1]
-            found = self._look()
-            self._kept = (self._clock(), found)
-            return found
+            result = self._check_all()
+            self._kept = (self._clock(), result)
+            return result
         finally:
-            self._looking.release()
+            self._lock.release()
 
-    def _look(self) -> Ready:
+    def _check_all(self) -> Ready:
         now = self._now()
         if not self._expected.enabled:
             return Ready(state="disabled", checked_at=now, checks={})
         checks = dict.fromkeys(
             ("database", "migration", "storage", "sign_in", "last_success"), "unknown"
         )
-        checks["storage"] = _outcome(self._reach_storage)
-        schema = self._look_at_database(checks, now)
-        good = all(outcome == "ok" for outcome in checks.values())
+        checks["storage"] = _code_of(self._reach_storage)
+        schema = self._check_database(checks, now)
+        is_ready = all(outcome == "ok" for outcome in checks.values())
         return Ready(
-            state="ready" if good else "not_ready", checked_at=now, checks=checks, schema=schema
+            state="ready" if is_ready else "not_ready", checked_at=now, checks=checks, schema=schema
         )
 
-    def _look_at_database(self, checks: dict[str, str], now: datetime) -> Schema | None:
+    def _check_database(self, checks: dict[str, str], now: datetime) -> Schema | None:
         if self._source is None:
             checks["database"] = "not_configured"
             return None
@@ -149,16 +137,14 @@ class Readiness:
             checks["database"] = error.code
             return schema
         checks["migration"] = "ok"
-        signing = sign_in_alarms(facts.sign_in, now)
-        checks["sign_in"] = next(
-            (alarm.code for alarm in signing if alarm.level == "failing"), "ok"
-        )
+        found = sign_in_alarms(facts.sign_in, now)
+        checks["sign_in"] = next((alarm.code for alarm in found if alarm.level == "failing"), "ok")
         late = is_late(facts, self._expected.schedule, now)
         checks["last_success"] = "too_old" if late else "ok"
         return schema
 
 
-def _outcome(reach: Callable[[], object]) -> str:
+def _code_of(reach: Callable[[], object]) -> str:
     try:
         reach()
     except PartnerCenterSyncError as error:

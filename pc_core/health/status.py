@@ -1,4 +1,4 @@
-"""The status that page and API show."""
+"""The status of the sync, as page and API show it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from pc_core.errors import SignInState
-from pc_core.health.alarms import Expected, alarms, is_late, level_of, sweep_is_overdue
+from pc_core.health.alarms import Expected, alarms_of, is_late, level_of, sweep_is_overdue
 from pc_core.health.facts import Facts
 from pc_core.identity.account import SignInStatus
 from pc_core.schedule import next_time
 
 
-def describe(facts: Facts, expected: Expected, now: datetime) -> dict[str, Any]:
-    """All that an indicator needs, as a JSON object with datetimes; no personal data."""
+def status_of(facts: Facts, expected: Expected, now: datetime) -> dict[str, Any]:
+    """A JSON object with datetimes and without personal data."""
     state, sign_in = facts.state, facts.sign_in
-    found = alarms(facts, expected, now)
+    found = alarms_of(facts, expected, now)
     last = state.last_success_at
     return {
         "now": now,
@@ -40,7 +40,7 @@ def describe(facts: Facts, expected: Expected, now: datetime) -> dict[str, Any]:
         ),
         "running": facts.running.to_json() if facts.running else None,
         "last_run": facts.last_run.to_json() if facts.last_run else None,
-        "sign_in": _sign_in_words(sign_in, now),
+        "sign_in": _sign_in_json(sign_in, now),
         "counts": {
             "referrals": facts.referrals,
             "open": facts.open,
@@ -60,7 +60,7 @@ def describe(facts: Facts, expected: Expected, now: datetime) -> dict[str, Any]:
     }
 
 
-def _sign_in_words(sign_in: SignInStatus | None, now: datetime) -> dict[str, Any]:
+def _sign_in_json(sign_in: SignInStatus | None, now: datetime) -> dict[str, Any]:
     if sign_in is None:
         sign_in = SignInStatus(state=SignInState.SIGN_IN_NEEDED, reason_code="never_signed_in")
     renewed = sign_in.renewed_at

@@ -1,4 +1,4 @@
-"""Encrypted blobs in the app's storage account, and what their errors mean."""
+"""Encrypted blobs in the app's storage account, and the meaning of the storage's errors."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ class Keys(Protocol):
     """Where the encryption keys come from, newest first."""
 
     def __call__(self, *, again: bool) -> Sequence[str]:
-        """The keys; `again`: do not answer from memory, they may have been rotated.
+        """The keys.
+
+        Args:
+            again: read them again instead of answering from memory; they may have been rotated.
 
         Raises:
-            FixSetting: there is none, or one has the wrong form.
+            FixSetting: there is no key, or one has the wrong form.
             TryLater: the Key Vault is out of reach.
         """
 
 
 def read_keys(text: str | None) -> tuple[str, ...]:
-    """The keys of a setting or secret: one or several, by commas or blanks, newest first.
+    """The keys in a setting or secret: one or several, separated by commas or blanks, newest first.
 
     Raises:
-        FixSetting: there is none, or one is no Fernet key; the message holds no value.
+        FixSetting: `token_cache_key_missing`; `token_cache_key_invalid`: one is not a Fernet key.
+            The message holds no value.
     """
     keys = tuple(part for part in re.split(r"[\s,]+", text or "") if part)
     how = (
@@ -65,18 +69,12 @@ def read_keys(text: str | None) -> tuple[str, ...]:
     return keys
 
 
-def new_key() -> str:
-    """A fresh key in the form that `read_keys` takes."""
-    return Fernet.generate_key().decode("ascii")
-
-
 def connect_container(
     name: str,
     *,
     connection_string: str | None = None,
     blob_uri: str | None = None,
     account: str | None = None,
-    client_id: str | None = None,
     credential: TokenCredential | None = None,
 ) -> ContainerClient:
     """A client for one container of the app's storage account; sends nothing yet.
@@ -86,11 +84,11 @@ def connect_container(
         connection_string: as in `AzureWebJobsStorage`; Azurite's too.
         blob_uri: as in `AzureWebJobsStorage__blobServiceUri`.
         account: as in `AzureWebJobsStorage__accountName`; used without `blob_uri`.
-        client_id: of the user-assigned identity; None: the system-assigned one.
-        credential: instead of the identity.
+        credential: of the app's identity; used without a connection string.
 
     Raises:
-        FixSetting: neither was given, or the connection string cannot be read.
+        FixSetting: `storage_misconfigured`: no account was given, or the connection string cannot
+            be read.
     """
     from azure.storage.blob import BlobServiceClient
 
@@ -106,8 +104,8 @@ def connect_container(
             service = BlobServiceClient.from_connection_string(connection_string, **patience)
         except ValueError:
             raise FixSetting(
-                "AzureWebJobsStorage is no connection string of a storage account. Correct it; "
-                "nothing was changed.",
+                "AzureWebJobsStorage is not the connection string of a storage account. Correct "
+                "it; nothing was changed.",
                 code="storage_misconfigured",
             ) from None
         return service.get_container_client(name)
@@ -117,29 +115,25 @@ def connect_container(
             "with an identity.",
             code="storage_misconfigured",
         )
-    if credential is None:
-        from azure.identity import ManagedIdentityCredential
-
-        credential = ManagedIdentityCredential(client_id=client_id)
     uri = blob_uri or f"https://{account}.blob.core.windows.net"
     return BlobServiceClient(uri, credential, **patience).get_container_client(name)
 
 
-class Seal:
-    """Encrypts with the newest key, decrypts with any."""
+class BlobCipher:
+    """Encrypts with the newest key and decrypts with any; raises what its keys raise."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def close(self, content: bytes) -> bytes:
-        """Encrypt with the newest key."""
+    def encrypt(self, content: bytes) -> bytes:
+        """The content, encrypted with the newest key."""
         return self._fernet(again=False).encrypt(content)
 
-    def open(self, sealed: bytes) -> bytes | None:
-        """The content; None if no key fits, after the keys were read once more."""
+    def decrypt(self, encrypted: bytes) -> bytes | None:
+        """The content; None if no key fits, even after reading the keys again."""
         for again in (False, True):
             try:
-                return self._fernet(again=again).decrypt(sealed)
+                return self._fernet(again=again).decrypt(encrypted)
             except InvalidToken:
                 continue
         return None
@@ -148,25 +142,31 @@ class Seal:
         return MultiFernet([Fernet(key) for key in self._keys(again=again)])
 
 
-def create_container(container: ContainerClient) -> None:
-    """Create the container unless it exists."""
+def create_if_missing(container: ContainerClient) -> None:
+    """Create the container, unless it exists; use it inside `storage_errors`."""
     try:
         container.create_container()
     except ResourceExistsError:
         return
 
 
-def write_blob(
-    container: ContainerClient, name: str, sealed: bytes, etag: str | None
+def write_if_unchanged(
+    container: ContainerClient, name: str, content: bytes, etag: str | None
 ) -> str | None:
-    """Write a blob if its ETag is still this one; None: somebody else was faster."""
+    """Write a blob that still has this ETag (None: that does not exist yet).
+
+    Use it inside `storage_errors`.
+
+    Returns:
+        The new ETag; None if the blob has changed, and nothing was written.
+    """
     blob = container.get_blob_client(name)
     try:
         if etag is None:
-            written = blob.upload_blob(sealed, overwrite=False)
+            written = blob.upload_blob(content, overwrite=False)
         else:
             written = blob.upload_blob(
-                sealed, overwrite=True, etag=etag, match_condition=MatchConditions.IfNotModified
+                content, overwrite=True, etag=etag, match_condition=MatchConditions.IfNotModified
             )
     except (ResourceExistsError, ResourceModifiedError):
         return None
@@ -175,7 +175,12 @@ def write_blob(
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise the storage library's errors as ours, and count the call."""
+    """Count the call, and raise the storage library's errors as ours.
+
+    Raises:
+        FixSetting: `storage_denied` or `storage_container_missing`.
+        TryLater: `storage_unavailable`.
+    """
     try:
         with calls.calling("blob"):
             yield

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 
 def identity_credential(client_id: str | None) -> TokenCredential:
-    """The app's managed identity; on a developer's machine, whoever is signed in there."""
+    """The app's managed identity; on a developer's machine, the developer's own sign-in.
+
+    Args:
+        client_id: of the user-assigned identity; None: the identity that the machine offers.
+    """
     from azure.identity import DefaultAzureCredential
 
     if client_id is None:

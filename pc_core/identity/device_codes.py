@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pc_core.errors import (
-    FixSetting,
-    SignInState,
-)
-from pc_core.identity.entra import EntraConnection, entra_errors, load_msal
-from pc_core.identity.refusals import refused, sign_in_state
-from pc_core.identity.tokens import NewTokens, new_tokens
+from pc_core.errors import FixSetting, SignInState
+from pc_core.identity.entra import EntraConnection, entra_errors, import_msal
+from pc_core.identity.refusals import refusal_of, sign_in_state
+from pc_core.identity.token import NewTokens
+from pc_core.identity.tokens import account_from_msal, refresh_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +20,8 @@ class DeviceCode:
 
     Attributes:
         flow: what MSAL needs to ask about it; JSON values, secret.
-        user_code: what the person types at `verification_uri`.
-        interval_s: how often Entra may be asked, at most.
+        user_code: what the person enters at `verification_uri`.
+        interval_s: shortest time between two questions to Entra, seconds.
     """
 
     flow: dict[str, Any] = field(repr=False)
@@ -36,12 +34,12 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceAnswer:
-    """What Entra says of a device code.
+    """Entra's answer about a device code.
 
     Attributes:
-        flow: to ask with the next time.
+        flow: for the next question.
         interval_s: grows when Entra says `slow_down`.
-        tokens: once the person has signed in.
+        tokens: after the person has signed in.
         state, reason_code, message: of a refusal.
     """
 
@@ -67,16 +65,17 @@ class EntraDeviceCodes:
         self._scope = scope
 
     def start(self) -> DeviceCode:
-        """A fresh device code.
+        """Get a new device code.
 
         Raises:
             SignInNeeded: Entra refuses (wrong app, public client flows off, …).
+            FixSetting: `scope_invalid`.
             TryLater: `entra_unavailable`.
         """
-        app = self._fresh_app()
+        client = self._new_client()
         with entra_errors():
             try:
-                flow = app.initiate_device_flow(scopes=[self._scope])
+                flow = client.initiate_device_flow(scopes=[self._scope])
             except ValueError:
                 raise FixSetting(
                     "HUNTER_PARTNER_CENTER_SCOPE is no scope that can be signed in for, or the "
@@ -85,7 +84,7 @@ class EntraDeviceCodes:
                 ) from None
         if "user_code" not in flow:
             self._connection.forget_refusals()
-            raise refused(flow)
+            raise refusal_of(flow)
         return DeviceCode(
             flow=dict(flow),
             user_code=str(flow["user_code"]),
@@ -101,15 +100,15 @@ class EntraDeviceCodes:
         Raises:
             TryLater: `entra_unavailable`.
         """
-        cache = load_msal().SerializableTokenCache()
-        app = self._connection.app(cache)
+        cache = import_msal().SerializableTokenCache()
+        client = self._connection.client(cache)
         # MSAL waits `interval` seconds in steps of one before it looks at the exit condition,
         # but with an interval of 0 it would never look.
         asking = {**flow, "interval": max(1, int(flow.get("interval", 5)))}
         # The caller keeps to the interval; MSAL would compare with this process's clock and warn.
         asking.pop("latest_attempt_at", None)
         with entra_errors():
-            result = app.acquire_token_by_device_flow(asking, exit_condition=lambda _: True)
+            result = client.acquire_token_by_device_flow(asking, exit_condition=lambda _: True)
         interval_s = int(asking["interval"])
         error = result.get("error")
         if "access_token" in result:
@@ -117,7 +116,7 @@ class EntraDeviceCodes:
                 outcome="signed_in",
                 flow=asking,
                 interval_s=interval_s,
-                tokens=new_tokens(app, cache, result),
+                tokens=_new_tokens(client, cache, result),
             )
         if error in ("authorization_pending", "slow_down"):
             return DeviceAnswer(outcome="pending", flow=asking, interval_s=interval_s)
@@ -136,13 +135,26 @@ class EntraDeviceCodes:
         )
 
     def tenant_id(self) -> str:
-        """The configured tenant's GUID, as Entra tells it.
+        """The configured tenant's GUID, from Entra.
 
         Raises:
             SignInNeeded: `misconfigured`: Entra does not know the tenant.
             TryLater: `entra_unavailable`.
         """
-        return str(self._fresh_app().authority.tenant)
+        return str(self._new_client().authority.tenant)
 
-    def _fresh_app(self) -> Any:
-        return self._connection.app(load_msal().SerializableTokenCache())
+    def _new_client(self) -> Any:
+        return self._connection.client(import_msal().SerializableTokenCache())
+
+
+def _new_tokens(client: Any, cache: Any, result: Mapping[str, Any]) -> NewTokens:
+    account = account_from_msal(next(iter(client.get_accounts()), {}))
+    issuer_tenant = (result.get("id_token_claims") or {}).get("tid")
+    if issuer_tenant:
+        account = replace(account, tenant_id=str(issuer_tenant))
+    return NewTokens(
+        cache=cache.serialize(),
+        access_token=result["access_token"],
+        account=account,
+        has_refresh_token=bool(refresh_tokens(cache)),
+    )

@@ -1,9 +1,4 @@
-"""Entra ID through MSAL: silent tokens from the saved cache, device codes, and what refusals mean.
-
-MSAL is imported when first needed. The saved cache is shared by all instances and only changed by
-compare and swap: who loses a race uses the winner's tokens, so that a rotated refresh token is
-never overwritten by an older one.
-"""
+"""The connection to Entra ID, through MSAL."""
 
 from __future__ import annotations
 
@@ -14,29 +9,21 @@ from typing import Any
 
 import requests
 
-from pc_core.errors import (
-    SignInNeeded,
-    SignInState,
-    TryLater,
-)
+from pc_core.errors import SignInNeeded, SignInState, TryLater
 from pc_core.observe import calls
 
-# --- what a refusal means ------------------------------------------------------------------------
-
-
-# --- the connection ------------------------------------------------------------------------------
+_TIMEOUT_S = 15.0
+"""The longest wait for a connection, and for each part of an answer."""
 
 
 class EntraConnection:
-    """Makes MSAL applications that share one HTTP connection and Entra's discovery document.
+    """Makes MSAL clients that share one HTTP session and Entra's discovery document.
 
     Args:
         client_id: of the app registration.
         tenant_id: a GUID, or one of the tenant's domains.
         authority: e.g. `https://login.microsoftonline.com`.
         instance_discovery: False for an authority that Microsoft's discovery does not know.
-        timeout_s: the longest wait for each part of an answer.
-        verify: path of a CA bundle; None: the system's, or REQUESTS_CA_BUNDLE.
     """
 
     def __init__(
@@ -46,16 +33,14 @@ class EntraConnection:
         tenant_id: str,
         authority: str = "https://login.microsoftonline.com",
         instance_discovery: bool = True,
-        timeout_s: float = 15.0,
-        verify: str | None = None,
     ) -> None:
         self._client_id = client_id
         self._authority = f"{authority.rstrip('/')}/{tenant_id}"
         self._instance_discovery = instance_discovery
-        self._http = _Http(timeout_s=timeout_s, verify=verify)
+        self._http = _Http()
         self._http_cache: dict[str, Any] = {}
 
-    def app(self, cache: Any) -> Any:
+    def client(self, cache: Any) -> Any:
         """An MSAL PublicClientApplication on this token cache.
 
         Raises:
@@ -64,7 +49,7 @@ class EntraConnection:
         """
         with entra_errors():
             try:
-                return load_msal().PublicClientApplication(
+                return import_msal().PublicClientApplication(
                     self._client_id,
                     authority=self._authority,
                     token_cache=cache,
@@ -74,27 +59,25 @@ class EntraConnection:
                 )
             except (ValueError, KeyError):
                 raise SignInNeeded(
-                    "Entra ID does not know the tenant, or is not to be found at the configured "
+                    "Entra ID does not know the tenant, or was not found at the configured "
                     "address. Check HUNTER_PARTNER_CENTER_TENANT_ID and _AUTHORITY.",
                     state=SignInState.MISCONFIGURED,
                     code="tenant_not_found",
                 ) from None
 
     def forget_refusals(self) -> None:
-        """Let the next request go out: MSAL would answer an equal one with the last refusal."""
+        """Make MSAL send the next request: it would answer an equal one with the last refusal."""
         self._http_cache.clear()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the HTTP session."""
         self._http.close()
 
 
 class _Http:
-    """What MSAL sends its requests with: bounded, without redirects, without ~/.netrc."""
+    """MSAL's HTTP client: with a time limit, without redirects, without ~/.netrc."""
 
-    def __init__(self, *, timeout_s: float, verify: str | None) -> None:
-        self._timeout_s = timeout_s
-        self._verify = verify
+    def __init__(self) -> None:
         self._session = requests.Session()
 
     def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None) -> Any:
@@ -112,21 +95,21 @@ class _Http:
                 method,
                 url,
                 **parts,
-                auth=_leave_headers,
-                timeout=self._timeout_s,
-                verify=self._verify,
+                auth=_no_auth,
+                timeout=_TIMEOUT_S,
                 allow_redirects=False,
             )
             call.failed = response.status_code >= 400
         status = response.status_code
         is_transient = status in (408, 429) or status >= 500
         if is_transient or (status != 404 and not _is_json(response.text)):
-            # MSAL would keep it, or log its body and fail with a ValueError.
+            # MSAL would cache it, or log its body and fail with a ValueError.
             raise requests.HTTPError(f"HTTP {status}", response=response)
         return response
 
 
-def _leave_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Change nothing: without an `auth`, requests would send credentials from ~/.netrc."""
     return request
 
 
@@ -140,7 +123,7 @@ def _is_json(text: str) -> bool:
 
 @contextmanager
 def entra_errors() -> Iterator[None]:
-    """Raise what MSAL and requests raise as errors of ours."""
+    """Raise requests' errors, which MSAL lets through, as TryLater (`entra_unavailable`)."""
     try:
         yield
     except requests.RequestException as error:
@@ -155,17 +138,8 @@ def entra_errors() -> Iterator[None]:
         ) from None
 
 
-# --- silent tokens -------------------------------------------------------------------------------
-
-
-# --- device codes --------------------------------------------------------------------------------
-
-
-# --- MSAL's shapes -------------------------------------------------------------------------------
-
-
-def load_msal() -> Any:
-    """Import MSAL, which is slow, when it is first needed."""
+def import_msal() -> Any:
+    """The module msal; importing it is slow, so that it is put off until the first use."""
     import msal
 
     return msal

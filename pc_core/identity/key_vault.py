@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Lock
-from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
@@ -18,11 +17,9 @@ from azure.core.exceptions import (
 from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
 from pc_core.observe import calls
 
-TOKEN_CACHE_KEY = "token-cache-key"  # noqa: S105 - the secret's name
-API_KEY = "api-key"
-
-_TROUBLE_KEPT_S = 10.0
-"""So that callers whom nobody knows cannot make the app ask, and wait, once for each of them."""
+_VALUE_KEPT_S = 300.0
+_FAILURE_KEPT_S = 10.0
+"""So that requests without a valid key cannot make the app ask, and wait, once for each of them."""
 
 
 class KeyVault:
@@ -31,9 +28,7 @@ class KeyVault:
     Args:
         vault_url: e.g. `https://name.vault.azure.net`.
         credential: the app's identity.
-        keep_s: how long a value is answered from memory, in seconds.
         clock: monotonic seconds.
-        options: passed on to azure-keyvault-secrets.
     """
 
     def __init__(
@@ -41,62 +36,60 @@ class KeyVault:
         vault_url: str,
         credential: TokenCredential,
         *,
-        keep_s: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
-        **options: Any,
     ) -> None:
         from azure.keyvault.secrets import SecretClient
 
-        patience = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 10}
-        self._client = SecretClient(vault_url, credential, **(patience | options))
-        self._keep_s = keep_s
+        self._client = SecretClient(
+            vault_url, credential, retry_total=2, connection_timeout=5, read_timeout=10
+        )
         self._clock = clock
         self._kept: dict[str, tuple[str, float]] = {}
-        self._troubles: dict[str, tuple[PartnerCenterSyncError, float]] = {}
+        self._failures: dict[str, tuple[PartnerCenterSyncError, float]] = {}
         self._lock = Lock()
 
     def read(self, name: str, *, again: bool = False) -> str:
-        """A secret's value; the kept one also when the vault is out of reach.
+        """A secret's value. While the vault is out of reach, the last known value.
 
         Args:
             name: of the secret.
-            again: ask the vault even if the value is fresh: it may have been rotated.
+            again: ask the vault even if the value is fresh; it may have been rotated.
 
         Raises:
             FixSetting: `key_vault_secret_missing` or `key_vault_denied`.
-            TryLater: `key_vault_unavailable`, and no value is kept.
+            TryLater: `key_vault_unavailable`, and no value is known.
         """
         with self._lock:
             kept = self._kept.get(name)
-            if kept and not again and self._clock() - kept[1] < self._keep_s:
+            if kept and not again and self._clock() - kept[1] < _VALUE_KEPT_S:
                 return kept[0]
-            trouble = self._fresh_trouble(name)
-            if trouble is not None and not again:
-                return _kept_or_raise(kept, trouble)
+            failure = self._fresh_failure(name)
+            if failure is not None and not again:
+                return _kept_or_raise(kept, failure)
             try:
                 with calls.calling("key_vault"):
                     value = self._client.get_secret(name).value or ""
             except AzureError as error:
-                trouble = _explain(error, name)
-                self._troubles[name] = (trouble, self._clock())
-                return _kept_or_raise(kept, trouble)
+                failure = _explain(error, name)
+                self._failures[name] = (failure, self._clock())
+                return _kept_or_raise(kept, failure)
             self._kept[name] = (value, self._clock())
-            self._troubles.pop(name, None)
+            self._failures.pop(name, None)
             return value
 
-    def _fresh_trouble(self, name: str) -> PartnerCenterSyncError | None:
-        trouble, since_s = self._troubles.get(name, (None, 0.0))
-        return trouble if self._clock() - since_s < _TROUBLE_KEPT_S else None
+    def _fresh_failure(self, name: str) -> PartnerCenterSyncError | None:
+        failure, since_s = self._failures.get(name, (None, 0.0))
+        return failure if self._clock() - since_s < _FAILURE_KEPT_S else None
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()
 
 
-def _kept_or_raise(kept: tuple[str, float] | None, trouble: PartnerCenterSyncError) -> str:
-    if kept and isinstance(trouble, TryLater):
+def _kept_or_raise(kept: tuple[str, float] | None, failure: PartnerCenterSyncError) -> str:
+    if kept and isinstance(failure, TryLater):
         return kept[0]
-    raise trouble from None
+    raise failure from None
 
 
 def _explain(error: AzureError, name: str) -> PartnerCenterSyncError:

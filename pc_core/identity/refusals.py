@@ -6,17 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pc_core.errors import (
-    SignInNeeded,
-    SignInState,
-    TryLater,
-)
+from pc_core.errors import SignInNeeded, SignInState, TryLater
 
 _S = SignInState
 
-
 SIGN_IN = "Sign in again: on the page, or with `python -m pc_core sign-in`."
-
 
 _BY_NUMBER: Mapping[int, tuple[SignInState, str]] = {
     50076: (_S.SIGN_IN_NEEDED, f"Multi-factor authentication is demanded. {SIGN_IN}"),
@@ -87,12 +81,9 @@ _BY_NUMBER: Mapping[int, tuple[SignInState, str]] = {
     ),
 }
 
-
-_TRANSIENT = (_S.TRANSIENT, "Entra ID has a passing trouble; the next run tries again.")
-
+_TRANSIENT = (_S.TRANSIENT, "Entra ID is temporarily unavailable; the next run tries again.")
 
 _CONSENT = _BY_NUMBER[65001]
-
 
 _CONFIG = (
     _S.MISCONFIGURED,
@@ -102,15 +93,12 @@ _CONFIG = (
     ),
 )
 
-
 _POLICY = (
     _S.BLOCKED_BY_POLICY,
     "A policy refuses the sign-in, and a new one will not help. Ask the administrator.",
 )
 
-
 _UNKNOWN = (_S.SIGN_IN_NEEDED, f"Entra ID refused the saved sign-in. {SIGN_IN}")
-
 
 # Microsoft: branch on `error`, never on texts or numbers; numbers only pick the hint. A number is
 # believed only where its state is one that the `error` may mean.
@@ -134,7 +122,6 @@ _BY_ERROR: Mapping[str, tuple[tuple[SignInState, str], frozenset[SignInState]]] 
     "too_many_requests": (_TRANSIENT, frozenset()),
 }
 
-
 _BY_SUBERROR: Mapping[str, tuple[SignInState, str]] = {
     "consent_required": _CONSENT,
     "message_only": _POLICY,
@@ -147,7 +134,7 @@ _BY_SUBERROR: Mapping[str, tuple[SignInState, str]] = {
 
 
 def sign_in_state(error: Mapping[str, Any]) -> tuple[SignInState, str, str]:
-    """What a refusal of Entra's token endpoint means: state, reason code, what has to be done.
+    """What a refusal by Entra's token endpoint means: state, reason code, what has to be done.
 
     Source: Microsoft's pages on Entra's authentication error codes and on MSAL error handling.
 
@@ -182,8 +169,11 @@ def _number(error: Mapping[str, Any]) -> int | None:
     return int(found[1]) if found else None
 
 
-def refused(result: Mapping[str, Any]) -> SignInNeeded | TryLater:
-    """The error for an answer of MSAL's that holds no token."""
+def refusal_of(result: Mapping[str, Any]) -> SignInNeeded | TryLater:
+    """The error to raise for MSAL's result without a token.
+
+    TryLater (`entra_unavailable`) if the refusal is transient.
+    """
     state, reason, hint = sign_in_state(result)
     if state is SignInState.TRANSIENT:
         return TryLater(hint, code="entra_unavailable")

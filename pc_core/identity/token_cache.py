@@ -1,7 +1,6 @@
-"""The token cache in Blob Storage: one blob, encrypted, changed only by compare and swap.
+"""The token cache in Blob Storage: one encrypted blob, changed only by compare and swap.
 
-Beside it lie the sign-ins under way, so that any instance can go on with them, and copies of what
-a finished sign-in replaced. Nothing here ever leaves the process unencrypted.
+Beside it are copies of what finished sign-ins replaced.
 """
 
 from __future__ import annotations
@@ -10,12 +9,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from azure.core.exceptions import (
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import ResourceNotFoundError
 
 from pc_core.errors import SignInNeeded, SignInState, TryLater
-from pc_core.identity.blobs import Keys, Seal, create_container, storage_errors, write_blob
+from pc_core.identity.blobs import (
+    BlobCipher,
+    Keys,
+    create_if_missing,
+    storage_errors,
+    write_if_unchanged,
+)
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -27,9 +30,9 @@ class TokenCacheBlob:
     """The blob with the token cache.
 
     Args:
-        container: makes (or returns) the container's client; asked when first needed.
+        container: returns the container's client; called when first needed.
         name: the blob's name.
-        keys: newest first; the first one encrypts, all of them decrypt.
+        keys: newest first. The first one encrypts, all of them decrypt.
         now: aware UTC, for the names of copies.
 
     Every call raises TryLater (`storage_unavailable`) or FixSetting (`storage_denied`, or a key's
@@ -46,7 +49,7 @@ class TokenCacheBlob:
     ) -> None:
         self._container = container
         self._name = name
-        self._seal = Seal(keys)
+        self._cipher = BlobCipher(keys)
         self._now = now
 
     def load(self) -> tuple[bytes, str] | None:
@@ -58,8 +61,8 @@ class TokenCacheBlob:
         found = self._download()
         if found is None:
             return None
-        sealed, etag = found
-        content = self._seal.open(sealed)
+        encrypted, etag = found
+        content = self._cipher.decrypt(encrypted)
         if content is None:
             raise SignInNeeded(
                 "The token cache cannot be decrypted with the current keys. It was left untouched: "
@@ -72,7 +75,7 @@ class TokenCacheBlob:
         return content, etag
 
     def etag(self) -> str | None:
-        """The blob's ETag by now; None if there is none. Also shows that the storage answers."""
+        """The blob's current ETag; None if there is no blob."""
         with storage_errors():
             try:
                 return str(self._container().get_blob_client(self._name).get_blob_properties().etag)
@@ -83,27 +86,29 @@ class TokenCacheBlob:
         """Write if the blob still has this ETag (None: if there is no blob).
 
         Returns:
-            The new ETag; None if somebody else was faster, and nothing was written.
+            The new ETag; None if another instance was faster, and nothing was written.
         """
-        sealed = self._seal.close(content)
+        encrypted = self._cipher.encrypt(content)
         with storage_errors():
-            return write_blob(self._container(), self._name, sealed, etag)
+            return write_if_unchanged(self._container(), self._name, encrypted, etag)
 
     def replace(self, content: bytes) -> str:
-        """Write whatever is there, after copying that aside as `<name>.replaced-<time>`.
+        """Write in any case, after copying the old content to `<name>.replaced-<time>`.
 
-        Creates the container where it is missing. Returns the new ETag.
+        Creates the container if it is missing. Returns the new ETag.
         """
-        sealed = self._seal.close(content)
+        encrypted = self._cipher.encrypt(content)
         with storage_errors():
             container = self._container()
-            create_container(container)
+            create_if_missing(container)
             for _ in range(_REPLACE_ATTEMPTS):
                 found = self._download()
                 if found is not None:
                     copy = f"{self._name}.replaced-{self._now():%Y%m%dT%H%M%S.%fZ}"
                     container.upload_blob(copy, found[0], overwrite=True)
-                etag = write_blob(container, self._name, sealed, found[1] if found else None)
+                etag = write_if_unchanged(
+                    container, self._name, encrypted, found[1] if found else None
+                )
                 if etag is not None:
                     return etag
         raise TryLater(

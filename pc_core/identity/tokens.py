@@ -1,4 +1,8 @@
-"""Silent tokens from the saved MSAL cache, shared by several instances."""
+"""Silent tokens from the saved MSAL cache, which all instances share.
+
+The saved cache is only changed by compare and swap. The loser of a race uses the winner's tokens,
+so that an older refresh token never replaces a rotated one.
+"""
 
 from __future__ import annotations
 
@@ -10,62 +14,35 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, Protocol
 
-from pc_core.errors import (
-    PartnerCenterSyncError,
-    SignInNeeded,
-    SignInState,
-    TryLater,
-)
+from pc_core.errors import PartnerCenterSyncError, SignInNeeded, SignInState, TryLater
 from pc_core.identity.account import Account
-from pc_core.identity.entra import EntraConnection, entra_errors, load_msal
-from pc_core.identity.refusals import SIGN_IN, refused
-from pc_core.identity.token import Token
+from pc_core.identity.entra import EntraConnection, entra_errors, import_msal
+from pc_core.identity.refusals import SIGN_IN, refusal_of
+from pc_core.identity.token import NewTokens, Token
 
-_EARLY = timedelta(minutes=5)
-"""An access token this close to its end is not used any more; MSAL's own margin."""
+_MARGIN = timedelta(minutes=5)
+"""An access token this close to its expiry is no longer used; MSAL's own margin."""
 
-
-_RECHECK = timedelta(minutes=1)
-
-
+_LOOK_EVERY = timedelta(minutes=1)
 _WAITS_FOR_WINNER_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
-
-
 _RACES = 5
-
-
 _FORMAT = 1
 
 
 class CacheBlob(Protocol):
-    """Where the cache is kept; `token_cache.TokenCacheBlob` fulfils it."""
+    """Where the cache is saved; see `token_cache.TokenCacheBlob`."""
 
     def load(self) -> tuple[bytes, str] | None:
         """Content and ETag; None if there is none yet."""
 
     def etag(self) -> str | None:
-        """The ETag by now."""
+        """The current ETag."""
 
     def save(self, content: bytes, *, etag: str | None) -> str | None:
-        """Write if unchanged; the new ETag, or None if somebody was faster."""
+        """Write if unchanged; the new ETag, or None if another instance was faster."""
 
     def replace(self, content: bytes) -> str:
-        """Write whatever is there, after copying that aside; the new ETag."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTokens:
-    """What a finished sign-in brought; not saved yet.
-
-    Attributes:
-        cache: MSAL's cache as text.
-        token: the access token, and who signed in.
-        has_refresh_token: without one, nothing can be done unattended.
-    """
-
-    cache: str = field(repr=False)
-    token: Token = field(repr=False)
-    has_refresh_token: bool
+        """Write in any case, after copying the old content aside; the new ETag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +51,35 @@ class _InHand:
     expires_at: datetime
 
 
-class EntraTokens:
-    """Silent tokens from the saved cache; fulfils `ports.Tokens`.
+@dataclass(slots=True, kw_only=True)
+class _Saved:
+    """What this instance knows of the saved cache.
 
-    The blob is looked at before each use; within one minute the access token in memory is used
-    without asking again, unless `forget` was called.
+    Attributes:
+        etag: of what was last read or written; None: it has to be read.
+        renewed_at: when Entra last issued a refresh token.
+        unsaved: what could not be written; the next look at the blob tries again.
+        looked_at: when the blob was last looked at; None: it has to be looked at before any use.
+    """
+
+    etag: str | None = None
+    renewed_at: datetime | None = None
+    unsaved: bytes | None = field(default=None, repr=False)
+    looked_at: datetime | None = None
+
+
+class EntraTokens:
+    """Silent tokens from the saved cache; fulfils `token.Tokens`.
+
+    It looks at the blob before each use. Within one minute it uses the access token in memory
+    without looking, unless `forget` was called.
 
     Args:
         connection: to Entra.
-        blob: where the cache is kept.
+        blob: where the cache is saved.
         scope: e.g. `https://api.partner.microsoft.com/.default`.
         now: aware UTC.
-        sleep: seconds, while waiting for a faster instance to save what it got.
+        sleep: seconds, while waiting for a faster instance to save its tokens.
     """
 
     def __init__(
@@ -103,43 +97,39 @@ class EntraTokens:
         self._now = now
         self._sleep = sleep
         self._lock = Lock()
+        self._saved = _Saved()
         self._cache: Any = None
-        self._app: Any = None
-        self._etag: str | None = None
-        self._unsaved: bytes | None = None
-        self._renewed_at: datetime | None = None
-        self._looked_at: datetime | None = None
+        self._client: Any = None
         self._in_hand: _InHand | None = None
         self._last_given: str | None = None
 
     def token(self, *, refresh: bool = False, claims: str | None = None) -> Token:
-        """A usable access token; see `ports.Tokens`."""
+        """A usable access token; see `token.TokenSource`."""
         with self._lock:
             cached_will_do = not refresh and claims is None
-            in_hand = self._fresh_in_hand()
-            if not (cached_will_do and in_hand and self._just_looked()):
-                self._load_or_go_on(may_go_on=cached_will_do and in_hand is not None)
-                in_hand = self._fresh_in_hand()
-                if not (cached_will_do and in_hand):
-                    in_hand = self._acquire(refresh=refresh, claims=claims)
+            if not (cached_will_do and self._fresh_in_hand() and self._has_just_looked()):
+                self._look(keep_token=cached_will_do)
+            in_hand = self._fresh_in_hand() if cached_will_do else None
+            if in_hand is None:
+                in_hand = self._acquire(refresh=refresh, claims=claims)
             self._last_given = in_hand.token.access_token
             return in_hand.token
 
     def renewed_at(self) -> datetime | None:
-        """When Entra last issued a refresh token; see `ports.Tokens`."""
+        """When Entra last issued a refresh token; see `token.Tokens`."""
         with self._lock:
-            if self._etag is None:
+            if self._saved.etag is None:
                 try:
                     self._load()
                 except PartnerCenterSyncError:
                     return None
-            return self._renewed_at
+            return self._saved.renewed_at
 
     def account(self) -> Account | None:
-        """Whose cache is saved; None if there is none, or none that can be read.
+        """The account of the saved cache; None if there is no readable cache.
 
         Raises:
-            TryLater, FixSetting: the storage cannot be asked.
+            TryLater, FixSetting: the storage cannot be used.
         """
         with self._lock:
             try:
@@ -149,43 +139,45 @@ class EntraTokens:
                 return None
 
     def forget(self) -> None:
-        """Look at the blob before the next use; a run begins with it."""
+        """Make the next use look at the blob; a run begins with it."""
         with self._lock:
-            self._looked_at = None
+            self._saved.looked_at = None
 
     def replace(self, new: NewTokens) -> None:
-        """Put a finished sign-in in the saved cache's place, after copying that aside."""
+        """Save the result of a finished sign-in, after copying the old cache aside."""
         with self._lock:
             self._blob.replace(_pack(new.cache, self._now()))
-            self._etag = self._unsaved = self._in_hand = self._looked_at = None
+            self._saved = _Saved()
+            self._in_hand = None
             self._connection.forget_refusals()
 
-    def _just_looked(self) -> bool:
-        return self._looked_at is not None and self._now() - self._looked_at < _RECHECK
+    def _has_just_looked(self) -> bool:
+        looked_at = self._saved.looked_at
+        return looked_at is not None and self._now() - looked_at < _LOOK_EVERY
 
     def _fresh_in_hand(self) -> _InHand | None:
-        if self._in_hand is None or self._in_hand.expires_at - self._now() <= _EARLY:
+        if self._in_hand is None or self._in_hand.expires_at - self._now() <= _MARGIN:
             return None
         return self._in_hand
 
-    def _load_or_go_on(self, *, may_go_on: bool) -> None:
-        """Within a run, storage out of reach does not take away a token that is still good."""
+    def _look(self, *, keep_token: bool) -> None:
+        """Look at the blob; within a run, a good token outlives storage that is out of reach."""
         try:
             self._load()
         except TryLater:
-            if not may_go_on or self._looked_at is None:
+            if not keep_token or self._fresh_in_hand() is None or self._saved.looked_at is None:
                 raise
 
     def _load(self) -> None:
-        if self._unsaved is not None:
-            self._save(self._unsaved)
-        if self._etag is None or self._blob.etag() != self._etag:
+        if self._saved.unsaved is not None:
+            self._save(self._saved.unsaved)
+        if self._saved.etag is None or self._blob.etag() != self._saved.etag:
             self._read_blob()
-        self._looked_at = self._now()
+        self._saved.looked_at = self._now()
 
     def _read_blob(self) -> None:
         self._in_hand = None
-        self._etag = None
+        self._saved.etag = None
         found = self._blob.load()
         if found is None:
             raise SignInNeeded(
@@ -194,32 +186,32 @@ class EntraTokens:
                 code="token_cache_missing",
             )
         if self._cache is None:
-            self._cache = load_msal().SerializableTokenCache()
+            self._cache = import_msal().SerializableTokenCache()
         content, etag = found
         try:
-            text, self._renewed_at = _unpack(content)
+            text, self._saved.renewed_at = _unpack(content)
             self._cache.deserialize(text)
         except (ValueError, KeyError, TypeError):
             raise SignInNeeded(
-                "The token cache was decrypted but is none that this version wrote. It was left "
-                f"untouched. {SIGN_IN}",
+                "The token cache was decrypted, but it is not in this release's format. It was "
+                f"left untouched. {SIGN_IN}",
                 state=SignInState.SIGN_IN_NEEDED,
                 code="token_cache_unreadable",
             ) from None
-        self._etag = etag
+        self._saved.etag = etag
 
     def _only_account(self) -> Account:
-        if self._app is None:
-            self._app = self._connection.app(self._cache)
-        found = self._app.get_accounts()
+        if self._client is None:
+            self._client = self._connection.client(self._cache)
+        found = self._client.get_accounts()
         if len(found) != 1:
             raise SignInNeeded(
                 f"The saved sign-in holds {len(found)} accounts instead of one. {SIGN_IN}",
                 state=SignInState.ACCOUNT_PROBLEM if found else SignInState.SIGN_IN_NEEDED,
                 code="several_accounts" if found else "no_account",
             )
-        account = _account(found[0])
-        if account.tenant_id.casefold() != str(self._app.authority.tenant).casefold():
+        account = account_from_msal(found[0])
+        if account.tenant_id.casefold() != str(self._client.authority.tenant).casefold():
             raise SignInNeeded(
                 "The saved sign-in belongs to another tenant than the configured one. Correct "
                 "HUNTER_PARTNER_CENTER_TENANT_ID, or sign in with an account of that tenant.",
@@ -229,6 +221,7 @@ class EntraTokens:
         return account
 
     def _acquire(self, *, refresh: bool, claims: str | None) -> _InHand:
+        """Get a token from MSAL, which may renew it at Entra; save a cache that has changed."""
         account = self._only_account()
         result = None
         if refresh and self._last_given is not None:
@@ -245,7 +238,7 @@ class EntraTokens:
         for _ in range(_RACES):
             if not self._cache.has_state_changed:
                 break
-            if self._save(_pack(self._cache.serialize(), self._renewed_at)):
+            if self._save(_pack(self._cache.serialize(), self._saved.renewed_at)):
                 break
             self._read_blob()
             account = self._only_account()
@@ -255,16 +248,16 @@ class EntraTokens:
         return got
 
     def _ask(self, *, force: bool, claims: str | None) -> dict[str, Any]:
-        before = _refresh_tokens(self._cache)
+        before = refresh_tokens(self._cache)
         with entra_errors():
-            result = self._app.acquire_token_silent_with_error(
+            result = self._client.acquire_token_silent_with_error(
                 [self._scope],
-                self._app.get_accounts()[0],
+                self._client.get_accounts()[0],
                 force_refresh=force,
                 claims_challenge=claims,
             )
-        if _refresh_tokens(self._cache) != before:
-            self._renewed_at = self._now()
+        if refresh_tokens(self._cache) != before:
+            self._saved.renewed_at = self._now()
         if result is None:
             raise SignInNeeded(
                 f"The saved sign-in of this app holds no refresh token. {SIGN_IN}",
@@ -277,50 +270,35 @@ class EntraTokens:
 
     def _read_result(self, account: Account, result: Mapping[str, Any]) -> _InHand:
         if "access_token" not in result:
-            raise refused(result)
+            raise refusal_of(result)
         return _InHand(
             token=Token(access_token=result["access_token"], account=account),
             expires_at=self._now() + timedelta(seconds=int(result.get("expires_in", 0))),
         )
 
     def _save(self, content: bytes) -> bool:
-        """Compare and swap; False if another instance was faster. Kept until it has been tried."""
-        self._unsaved = content
-        saved_as = self._blob.save(content, etag=self._etag)
-        self._unsaved = None
-        self._etag = saved_as
-        return saved_as is not None
+        """Compare and swap; False if another instance was faster.
+
+        If the storage fails, the content stays in `unsaved`.
+        """
+        self._saved.unsaved = content
+        self._saved.etag = self._blob.save(content, etag=self._saved.etag)
+        self._saved.unsaved = None
+        return self._saved.etag is not None
 
     def _winner_appeared(self) -> bool:
         """Whether another instance has saved newer tokens; gives it a moment to do so."""
         for wait_s in _WAITS_FOR_WINNER_S:
             if wait_s:
                 self._sleep(wait_s)
-            if self._blob.etag() not in (None, self._etag):
+            if self._blob.etag() not in (None, self._saved.etag):
                 self._read_blob()
                 return True
         return False
 
 
-def new_tokens(app: Any, cache: Any, result: Mapping[str, Any]) -> NewTokens:
-    """The tokens of a finished device code flow, not saved yet."""
-    found = app.get_accounts()
-    account = _account(found[0]) if found else Account(account_id="", username="", tenant_id="")
-    issuer_tenant = (result.get("id_token_claims") or {}).get("tid")
-    if issuer_tenant:
-        account = Account(
-            account_id=account.account_id,
-            username=account.username,
-            tenant_id=str(issuer_tenant),
-        )
-    return NewTokens(
-        has_refresh_token=bool(_refresh_tokens(cache)),
-        cache=cache.serialize(),
-        token=Token(access_token=result["access_token"], account=account),
-    )
-
-
-def _account(found: Mapping[str, Any]) -> Account:
+def account_from_msal(found: Mapping[str, Any]) -> Account:
+    """One of MSAL's accounts as ours."""
     return Account(
         account_id=str(found.get("home_account_id") or ""),
         username=str(found.get("username") or ""),
@@ -328,7 +306,8 @@ def _account(found: Mapping[str, Any]) -> Account:
     )
 
 
-def _refresh_tokens(cache: Any) -> set[str]:
+def refresh_tokens(cache: Any) -> set[str]:
+    """The refresh tokens in an MSAL token cache."""
     return {entry["secret"] for entry in cache.search(cache.CredentialType.REFRESH_TOKEN)}
 
 

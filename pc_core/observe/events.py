@@ -1,7 +1,7 @@
-"""What the app says of itself: one JSON line per event, with fixed names and ids only.
+"""Structured logging: one JSON line per event, with a fixed name.
 
-The Functions worker forwards only a record's formatted message, so everything is in the line.
-Names, mails, phones, notes and tokens never belong in an event.
+The Functions worker forwards only a record's formatted message, so the line contains everything.
+An event must not contain personal data or tokens.
 """
 
 from __future__ import annotations

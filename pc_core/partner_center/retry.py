@@ -1,4 +1,4 @@
-"""Whether, and after how long, a request is sent once more. Pure: the clock is passed in."""
+"""Whether a failed request is sent again, and after how long. Pure."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+FIRST_WAIT_S = 1.0
+"""The longest wait before the second request; it doubles with every further one."""
+
+LONGEST_WAIT_S = 30.0
+"""The longest wait without a Retry-After."""
+
 _TRANSIENT_BELOW_500 = frozenset({408, 429})
-_LONGEST_RETRY_AFTER_S = 7 * 86400.0
-"""A longer Retry-After is cut to this: nothing we do waits that long anyway."""
+_LONGEST_RETRY_AFTER_S = 7 * 86400.0  # a longer one is reported as this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How patient one call is.
+    """How often and how long one call is retried.
 
     Attributes:
-        attempts: requests in all, the first one included.
-        total_s: seconds that a call may last from its first request to the begin of its last.
-        base_s: the longest wait before the second request; it doubles with every further one.
-        cap_s: the longest wait that is our own choice.
+        attempts: requests in total, the first one included.
+        total_s: seconds from the first request of a call to the start of its last one, at most.
     """
 
     attempts: int = 5
     total_s: float = 90.0
-    base_s: float = 1.0
-    cap_s: float = 30.0
 
 
 def is_transient(status: int) -> bool:
-    """Whether an HTTP status speaks of a passing trouble: 408, 429 and every 5xx."""
+    """Whether an HTTP status is a transient error: 408, 429 and every 5xx."""
     return status in _TRANSIENT_BELOW_500 or status >= 500
 
 
@@ -44,23 +45,21 @@ def next_wait_s(
 ) -> float | None:
     """Seconds to wait before the next request, or None to give up now.
 
-    Full jitter: anything between nothing and the doubled base, so that callers who failed
-    together do not come back together. A Retry-After is waited for in full, with jitter on top.
+    Full jitter: a random time up to a limit that doubles, so that clients that failed together
+    do not retry together. A Retry-After is waited for in full, plus jitter.
 
     Args:
-        policy: how patient the call is.
         attempt: how many requests this call has sent, at least 1.
-        spent_s: seconds since its first one.
-        retry_after_s: what the server asked for; None if it did not.
+        spent_s: seconds since its first request.
+        retry_after_s: the server's Retry-After, if any.
         remaining_s: seconds that are left of the run.
         chance: a random number, 0 <= chance < 1.
     """
     if attempt >= policy.attempts:
         return None
-    ceiling_s: float = min(policy.cap_s, policy.base_s * 2 ** (attempt - 1))
-    wait_s = chance * ceiling_s
+    wait_s = chance * min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (attempt - 1))
     if retry_after_s is not None:
-        wait_s = retry_after_s + chance * policy.base_s
+        wait_s = retry_after_s + chance * FIRST_WAIT_S
     if spent_s + wait_s > policy.total_s or wait_s >= remaining_s:
         return None
     return wait_s
@@ -69,12 +68,12 @@ def next_wait_s(
 def read_retry_after(
     value: str | None, *, served_at: datetime | None, now: datetime
 ) -> float | None:
-    """Seconds that a Retry-After header asks for; None if it is missing or unreadable.
+    """The seconds of a Retry-After header; None if it is missing or invalid.
 
     Args:
         value: delta-seconds or an HTTP-date.
-        served_at: the answer's own `Date`, which an HTTP-date is relative to; our clock may differ.
-        now: our clock, for answers without a `Date`.
+        served_at: the response's `Date`, which an HTTP-date is relative to: our clock may differ.
+        now: our clock, for responses without a `Date`.
     """
     if value is None:
         return None
@@ -88,7 +87,7 @@ def read_retry_after(
 
 
 def read_http_date(value: str | None) -> datetime | None:
-    """An HTTP-date as aware UTC; None if it is missing or unreadable."""
+    """An HTTP-date as aware UTC; None if it is missing or invalid."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which referrals are stored: direction, status and sub-status, as the settings say."""
+"""Which referrals are stored: the filter settings for direction, status and sub-status."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pc_core.referral.referral import Referral
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The filter settings; values are compared without regard to case.
+    """The filter settings; values are compared case-insensitively.
 
     Attributes:
         directions, statuses: lower-case values that are stored; None: all.
-        excluded_substatuses: lower-case values that are left out.
+        excluded_substatuses: lower-case values that are not stored.
     """
 
     directions: frozenset[str] | None
@@ -21,23 +21,23 @@ class Admission:
     excluded_substatuses: frozenset[str]
 
     def skip_reason(self, referral: Referral) -> str | None:
-        """Why a referral that is not stored yet stays out; None: it is let in.
+        """Why a referral that is not stored yet is not inserted; None: it is.
 
-        The first of direction, status and sub-status decides. A value that is missing or unknown
-        to us passes, unless the settings exclude it by name: better a row too many than a lead
-        that nobody sees.
+        The first of direction, status and sub-status decides. A missing or undocumented value
+        passes, unless the settings exclude it by name: one row too many is better than a lost
+        lead.
         """
         unknown = {field for field, _ in referral.unknown}
-        if _left_out(referral.direction, self.directions, "direction" in unknown):
+        if _is_excluded(referral.direction, self.directions, "direction" in unknown):
             return f"direction_{referral.direction.lower()}"  # type: ignore[union-attr]
-        if _left_out(referral.status, self.statuses, "status" in unknown):
+        if _is_excluded(referral.status, self.statuses, "status" in unknown):
             return f"status_{referral.status.lower()}"  # type: ignore[union-attr]
         if referral.substatus and referral.substatus.lower() in self.excluded_substatuses:
             return "substatus_excluded"
         return None
 
 
-def _left_out(value: str | None, admitted: frozenset[str] | None, is_unknown: bool) -> bool:
+def _is_excluded(value: str | None, admitted: frozenset[str] | None, is_unknown: bool) -> bool:
     return (
         value is not None
         and admitted is not None

@@ -1,7 +1,7 @@
-"""What kind of referral it is, by Microsoft's table, and what Hunter calls it.
+"""The category of a referral, by Microsoft's table, and the type that Hunter uses for it.
 
-Microsoft's table ("Referrals API: determine the category") reads type, qualification and who
-invited; direction and the marketplace fields alone decide nothing. Combinations outside the table
+Microsoft's table ("Referrals API: determine the category") depends on type, qualification and
+inviter; direction and the marketplace fields alone decide nothing. Combinations outside the table
 are `unknown`, never dropped.
 """
 
@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 from pc_core.referral.referral import Referral
 
 RULES_VERSION: Final = 1
-"""Goes up with every change of the rules below; part of the fingerprint."""
+"""Increases with every change of the rules below, so that stored rows are rebuilt."""
 
 type Category = Literal["marketplace_lead", "qualified_lead", "co_sell_opportunity", "unknown"]
 type ReferralType = Literal["marketplace", "solution-provider", "co-sell"]
@@ -21,7 +21,7 @@ type _Inviter = Literal["nobody", "microsoft", "partner"]
 
 
 class Classification(NamedTuple):
-    """Category, Hunter's name for it (None: it has none) and the code of the rule that decided."""
+    """Category, Hunter's type (None: it has none) and the code of the rule that decided."""
 
     category: Category
     referral_type: ReferralType | None
@@ -32,15 +32,15 @@ _MICROSOFT: Final = "msft"
 _DIRECTORY_TARGET: Final = "businessprofilelocation"
 
 _MARKETPLACE: Final = Classification("marketplace_lead", "marketplace", "independent_direct")
-# A lead that came through the solution provider directory looks like a marketplace lead, but is
-# addressed to a location of the partner's profile and carries nothing of the marketplace.
+# A lead from the solution provider directory looks like a marketplace lead, but it is addressed to
+# a location of the partner's profile, and no marketplace field is filled.
 _DIRECTORY: Final = Classification(
     "marketplace_lead", "solution-provider", "independent_direct_directory"
 )
 _QUALIFIED: Final = Classification("qualified_lead", "solution-provider", "qualified_by_microsoft")
 _CO_SELL: Final = Classification("co_sell_opportunity", "co-sell", "invited_by_partner")
 
-# A missing qualification reads as the value `None`, which is what it means.
+# A missing qualification means the same as the value `None`.
 _TABLE: Final[Mapping[tuple[str, str, _Inviter], Classification]] = {
     ("Independent", "Direct", "microsoft"): _MARKETPLACE,
     ("Independent", "Direct", "nobody"): _MARKETPLACE,

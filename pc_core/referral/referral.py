@@ -1,4 +1,4 @@
-"""A referral, an item that cannot be understood, and the limits of both."""
+"""A referral, an item that cannot be read as one, and the limits of both."""
 
 from __future__ import annotations
 
@@ -9,53 +9,49 @@ from typing import Any, Final
 import msgspec
 
 MAX_ID_CHARS: Final = 255
-"""Longest `id` that is believed; real ones are GUIDs of 36 characters."""
-
+"""Longest `id` that is accepted; real ones are GUIDs of 36 characters."""
 
 MAX_AMOUNT_DIGITS: Final = 30
-"""Most digits of a deal value, before and after the point together; more is no amount of money."""
-
+"""Most digits of a deal value, before and after the point together."""
 
 MAX_NUMBER_CHARS: Final = 1000
-"""Longest number, written out without an exponent, that is believed anywhere in a referral.
+"""Longest number, written without an exponent, that is accepted anywhere in a referral.
 
 PostgreSQL's numeric ends at 131,072 digits before the point and 16,383 after it; Python refuses
-to convert integers of more than 4,300 digits. Nothing real comes near.
+to convert integers of more than 4,300 digits. Real values are far below.
 """
 
-
 MAX_DEPTH: Final = 4000
-"""Deepest nesting that is believed: what the strict decoder, Python's recursion limit for C code
-(10,000) and PostgreSQL's JSON parser all hold with room to spare."""
-
+"""Deepest nesting that is accepted: well below the limits of the strict decoder, of Python's C
+code (10,000) and of PostgreSQL's JSON parser."""
 
 MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
-"""Largest referral that is believed; jsonb ends at 256 MB, real ones have a few kB."""
+"""Largest referral that is accepted; jsonb ends at 256 MB, real ones have a few kB."""
 
 
 class Referral(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one wire referral means to us. Texts are trimmed; empty texts are None.
+    """One referral, read from its JSON. Texts are trimmed; empty texts are None.
 
     Attributes:
-        referral_id: the wire's `id`; lower-case if it is a GUID, like every other id here.
+        referral_id: the JSON's `id`; lower-case if it is a GUID, like every other id here.
         name, company_name, city, status_reason: with HTML entities decoded.
         country: as sent, upper-case.
-        type, qualification, direction, status, substatus: Microsoft's spelling; a value we do not
-            know is kept as it came and listed in `unknown`.
+        type, qualification, direction, status, substatus: in Microsoft's spelling; an
+            undocumented value is kept as sent and listed in `unknown`.
         contacts: `customerProfile.team`, members as sent.
         contact_emails: their e-mail fields as sent, in order.
         team: the partner's own people, as sent.
-        websites: what stands in any website field, as sent.
+        websites: the values of all website fields, as sent.
         external_ids: (profileType, id) pairs of the customer profile.
-        target: (type, id) pairs of whom the referral is addressed to.
-        marketplace_signs: the wire fields that speak of the marketplace and are filled.
+        target: (type, id) pairs of those that the referral is addressed to.
+        marketplace_signs: names of the filled fields that only the marketplace fills.
         deal_value: exact, at most `MAX_AMOUNT_DIGITS` digits.
         closing_at … updated_at: aware UTC, cut (not rounded) to microseconds.
-        updated_ticks: `updatedDateTime` with all its digits, in 100 ns since 1970-01-01 UTC.
-        content_hash: 16 bytes; equal for content that differs only in key order, in how numbers
-            are written, in `links` or in `@odata.*`.
-        raw: the item's exact JSON text in UTF-8, fit for jsonb.
-        unknown: (field, value) of values that are new to us.
+        updated_ticks: `updatedDateTime` with its seventh digit, in 100 ns since 1970-01-01 UTC.
+        content_hash: 16 bytes; the same for content that differs only in key order, in the
+            notation of numbers, in `links` or in `@odata.*`.
+        raw: the item's exact JSON text in UTF-8; jsonb can hold it.
+        unknown: (field, value) of each undocumented value.
     """
 
     referral_id: str
@@ -102,16 +98,16 @@ class Malformed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An item that goes to quarantine.
 
     Attributes:
-        referral_id: as far as one could be read.
+        referral_id: None if none could be read.
         reason: stable code: `invalid_json`, `invalid_utf8`, `control_character`,
             `lone_surrogate`, `nul_character`, `number_not_finite`, `number_out_of_range`,
             `nested_too_deeply`, `too_large`, `not_an_object`, `id_missing`, `id_too_long`,
             `wrong_type`, `not_a_number`, `not_a_date`, `date_out_of_range`.
-        field: JSON path, such as `details.dealValue`; None if the item as a whole is at fault.
-        detail: for a person; tells types and lengths, never a value.
-        content_hash: as for `Referral`; of the bytes where they are no JSON.
+        field: JSON path, such as `details.dealValue`; None if the whole item is invalid.
+        detail: for a person; names types and lengths, never a value.
+        content_hash: as for `Referral`; of the bytes if they are not JSON.
         raw_text: the item as text that a PostgreSQL text column can hold; see `restore_raw`.
-        updated_ticks: as for `Referral`, as far as it could be read.
+        updated_ticks: as for `Referral`; None if it could not be read.
     """
 
     referral_id: str | None

@@ -1,7 +1,6 @@
-"""Referral in, table row out: every column that follows from the content alone.
+"""A `Referral` in, a `Row` out: every column that depends on the content alone.
 
-Pure. `COLUMNS` is the order for set-based writing; the names are those of
-`partner_center_referrals`.
+The names are those of the table `partner_center_referrals`; `COLUMNS` is their order.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ _ROW_RULES_VERSION: Final = 1
 RULES_VERSION: Final = (
     _ROW_RULES_VERSION + classification.RULES_VERSION + company_domain.RULES_VERSION
 )
-"""Goes up when any rule from Referral to Row changes; a part of the fingerprint."""
+"""Increases with every change of a rule from Referral to Row, so that stored rows are rebuilt."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `partner_center_referrals`, as far as the content decides it.
+    """The columns of one row of `partner_center_referrals` that depend on the content.
 
-    Every text fits a PostgreSQL text column. `contacts`, `team` and `raw_data` are JSON in UTF-8
-    for jsonb columns, as bytes because that is what arrives and what is sent. Instants are aware
-    UTC; `pc_updated_ticks` counts 100 ns since 1970-01-01 UTC. `search_words` are what a free-text
-    search finds, with blanks between; by `company_sort`, a folded name, companies are in order.
+    A PostgreSQL text column can hold every text. `contacts`, `team` and `raw_data` are JSON in
+    UTF-8 for jsonb columns, kept as bytes. Instants are aware UTC; `pc_updated_ticks` counts
+    100 ns since 1970-01-01 UTC. `search_words` are the words of the free-text search, separated by
+    blanks; `company_sort` is the folded company name, for sorting.
     """
 
     referral_id: str
@@ -84,9 +83,10 @@ _NO_PEOPLE: Final = b"[]"
 
 
 def build_row(referral: Referral, *, own_domains: frozenset[str]) -> Row:
-    """Classify, find the company's domain, and lay everything out in columns.
+    """Classify the referral, find the company's domain, and fill the columns.
 
-    `own_domains` are the partner's mail domains, never a customer's.
+    Args:
+        own_domains: the partner's mail domains, which are never a customer's.
     """
     kind = classify(referral)
     company = find_company_domain(
@@ -143,7 +143,7 @@ def _people(members: list[Any]) -> bytes:
 
 
 def _search_words(referral: Referral, domain: str | None) -> str:
-    """The words that a free-text search looks for; nothing of the contacts."""
+    """The words of the free-text search; none of the contacts."""
     readable = readable_domain(domain) if domain is not None else None
     pieces = (
         referral.company_name,
@@ -160,6 +160,3 @@ def _search_words(referral: Referral, domain: str | None) -> str:
 
 def _company_sort(name: str | None) -> str | None:
     return None if name is None else fold(name)[:MAX_SORT_CHARS]
-
-
-# --- folding and words ---------------------------------------------------------------------------

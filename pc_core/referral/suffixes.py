@@ -6,49 +6,49 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pc_core.referral.domain_lists import DOCUMENTATION_TLDS
-from pc_core.referral.hosts import normalise_host, readable_domain, tld_of
+from pc_core.referral.hosts import normalise_host, readable_domain, top_level_domain
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 
-_CACHED_TLDS: Final = 2_048  # the root zone holds some 1,440
+_CACHED_TLDS: Final = 2_048  # the root zone has some 1,440
 
 
 def registrable_domain(host: str) -> str | None:
-    """What somebody registered below a public suffix; None for a suffix itself and for junk.
+    """The name directly below a public suffix; None for a suffix itself and for invalid hosts.
 
-    Private suffixes count: nobody's customer is github.io or blogspot.com, and acme.uk.com is not
-    beta.uk.com. A top-level domain that is not on the list counts as a public suffix.
+    Private suffixes count as public ones: github.io is nobody's domain, and acme.uk.com is not
+    beta.uk.com. So does a top-level domain that is not on the list.
     """
     found = normalise_host(host)
     return below_suffix(found) if found is not None else None
 
 
 def below_suffix(host: str) -> str | None:
-    """The label below the public suffix, with the suffix; None if there is none."""
-    domain: str | None = _suffixes(tld_of(host)).privatesuffix(host)
+    """The same for a host in normal form; see `normalise_host`."""
+    domain: str | None = _suffixes(top_level_domain(host)).privatesuffix(host)
     return domain if domain is not None and "_" not in domain else None
 
 
 def is_below_private_suffix(domain: str) -> bool:
-    """Whether a domain is somebody's place at a host's (acme.azurewebsites.net, acme.github.io).
+    """Whether a domain lies below a private suffix (acme.azurewebsites.net, acme.github.io).
 
-    As a website that names the host. Where people have mail there it is theirs: registries that
-    sell names below their own (acme.uk.com) are private suffixes too.
+    As a website it belongs to the hosting service. As a mail domain it is the customer's, because
+    registries that sell names below their own domain (acme.uk.com) are private suffixes too.
     """
-    return bool(_registry_suffixes(tld_of(domain)).privatesuffix(domain) != domain)
+    return bool(_registry_suffixes(top_level_domain(domain)).privatesuffix(domain) != domain)
 
 
 def has_listed_suffix(domain: str) -> bool:
-    """Whether the domain ends in a suffix that the list names."""
-    tld = tld_of(domain)
+    """Whether the domain ends in a suffix that is on the list."""
+    tld = top_level_domain(domain)
     return tld in DOCUMENTATION_TLDS or (
         _suffixes(tld).privatesuffix(domain, accept_unknown=False) is not None
     )
 
 
-# Suffixes are read by top-level domain as one is met: a run meets some thirty of fifteen hundred.
+# Only the suffixes of one top-level domain are read at a time: a run needs some 30 of 1,440.
 @lru_cache(maxsize=_CACHED_TLDS)
 def _suffixes(tld: str) -> PublicSuffixList:
     return _read_suffixes(_suffix_list(), tld)
@@ -62,13 +62,13 @@ def _registry_suffixes(tld: str) -> PublicSuffixList:
 def _read_suffixes(text: bytes, tld: str) -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
-    # Hosts come here in ASCII, and the list's names are in normal form.
+    # Hosts are in ASCII here; the list's names are in Unicode and in normal form.
     lines = [_encode(line.decode()) for line in _lines_of(text, readable_domain(tld).encode())]
     return PublicSuffixList(lines, accept_encoded_idn=False)
 
 
 def _lines_of(text: bytes, tld: bytes) -> list[bytes]:
-    # Splitting at the few lines' ends leaves the thousands of others unread.
+    # Splitting at the ends of these few lines is faster than splitting thousands of lines.
     ending = b"." + tld
     *before, _ = text.split(ending + b"\n")
     lines = [part[part.rfind(b"\n") + 1 :] + ending for part in before]

@@ -1,4 +1,4 @@
-"""Tombstones: how an erased customer is recognised without keeping who it was."""
+"""Tombstones: keyed hashes that recognise an erased customer without storing its identity."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ErasedKind = Literal["referral_id", "domain"]
 
 
 def tombstone(key: bytes, kind: ErasedKind, value: str) -> bytes:
-    """A keyed hash (HMAC-SHA-256, 32 bytes) of what was erased.
+    """The keyed hash (HMAC-SHA-256, 32 bytes) of an erased referral id or domain.
 
     Args:
-        key: the database's own random key, so that digests of two databases cannot be compared.
+        key: the database's own random key, so that hashes of two databases cannot be compared.
     """
     return hmac.digest(key, f"{kind}:{value.strip().lower()}".encode(), "sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstones:
-    """Everything that was erased and must not come back."""
+    """All tombstones of a database: what was erased and must not be stored again."""
 
     key: bytes = b""
     referral_ids: frozenset[bytes] = frozenset()
@@ -32,11 +32,11 @@ class Tombstones:
         return bool(self.referral_ids) and self.of_id(referral_id) in self.referral_ids
 
     def of_id(self, referral_id: str) -> bytes:
-        """The tombstone of this referral, whether or not it is among these."""
+        """The hash of this referral, whether or not it was erased."""
         return tombstone(self.key, "referral_id", referral_id)
 
     def with_ids(self, digests: Iterable[bytes]) -> Tombstones:
-        """These, and referrals that have been buried since."""
+        """These, and those of referrals that were erased since."""
         return replace(self, referral_ids=self.referral_ids.union(digests))
 
     def covers_domain(self, domain: str | None) -> bool:
@@ -51,10 +51,10 @@ class ErasureCount:
     """What an erasure removed, or would remove.
 
     Attributes:
-        referrals, changes, quarantine: rows removed of each table.
-        tombstones: keyed hashes newly written; in a dry run, those that belong to it.
-        mentions: quarantine entries of other referrals (or of none that could be read) in which
-            the domain occurs; they stay, since they may be another customer's: look at them.
+        referrals, changes, quarantine: rows removed from each table.
+        tombstones: new tombstones; in a dry run, those that would belong to it.
+        mentions: quarantine entries of other or unreadable referrals in which the domain occurs.
+            They are kept, because they may be another customer's; an operator should check them.
     """
 
     referrals: int
@@ -64,5 +64,5 @@ class ErasureCount:
     mentions: int
 
     def to_json(self) -> dict[str, int]:
-        """Plain JSON types."""
+        """A JSON object."""
         return asdict(self)

@@ -1,4 +1,7 @@
-"""Reads single values: texts, ids, instants, amounts, lists."""
+"""One field of the JSON at a time: texts, ids, enums, instants, amounts, lists.
+
+Every function here may raise InvalidItem, which sets the whole item aside.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,35 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pc_core.referral.referral import MAX_AMOUNT_DIGITS, MAX_ID_CHARS, MAX_NUMBER_CHARS
-from pc_core.referral.wire import KNOWN_SPELLINGS, WireCustomer, WireDetails, WireReferral
+from pc_core.referral.ticks import to_ticks
+from pc_core.referral.wire import DOCUMENTED_VALUES, WireCustomer, WireDetails, WireReferral
+
+_EXACT: Final = Context(prec=2 * MAX_NUMBER_CHARS)
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_AMOUNT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_IMPOSSIBLE_YEAR: Final = re.compile(
+    r"(?:[+-]?0000|[+-]?[0-9]{5,}|[+-][0-9]{4})-[0-9]{2}-[0-9]{2}(?![0-9])"
+)
+_OUTSIDE_YEARS: Final = "lies outside the years 1 to 9999"
+_TICK_DIGITS: Final = 7
+_SEVEN_DIGITS: Final = slice(len("2026-03-02T08:14:55."), len("2026-03-02T08:14:55.1234567"))
+_UNFILLED: Final = frozenset({"", "none", "unknown", "null", "false", "0"})
+_NO_WEBSITES: Final = (None,) * 5
+_JSON_TYPES: Final[Mapping[type, str]] = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    Decimal: "number",
+    float: "number",
+    type(None): "null",
+}
 
 
-class RefusalError(Exception):
-    """Why an item is set aside; becomes a `Malformed`."""
+class InvalidItem(Exception):
+    """An item that is set aside; `read.parse` turns it into a `Malformed`."""
 
     def __init__(self, reason: str, field: str | None, detail: str) -> None:
         super().__init__(reason)
@@ -24,15 +51,16 @@ class RefusalError(Exception):
         self.detail = detail
 
 
-_EXACT: Final = Context(prec=2 * MAX_NUMBER_CHARS)
-
-
 @lru_cache(maxsize=1024)
 def read_fraction(text: str) -> int | Decimal:
-    """A JSON number with a point or an exponent, such that 50000, 50000.0 and 5e4 are equal."""
+    """A JSON number with a point or an exponent: 50000.0 and 5e4 become the integer 50000.
+
+    Raises:
+        ValueError: the number is too large or too small to be stored.
+    """
     try:
         number = Decimal(text)
-    except ArithmeticError as error:  # an exponent beyond what Decimal knows
+    except ArithmeticError as error:  # an exponent that Decimal cannot hold
         raise ValueError("number out of range") from error
     if not number:
         return 0
@@ -43,45 +71,15 @@ def read_fraction(text: str) -> int | Decimal:
     return int(number) if isinstance(exponent, int) and exponent >= 0 else number
 
 
-_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-
-
-_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-
-
-_AMOUNT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-
-
-_YEAR: Final = re.compile(r"(?:[+-]?0000|[+-]?[0-9]{5,}|[+-][0-9]{4})-[0-9]{2}-[0-9]{2}(?![0-9])")
-
-
-_YEARS: Final = "lies outside the years 1 to 9999"
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-_TICKS_PER_S: Final = 10_000_000
-
-
-_TICK_DIGITS: Final = 7
-
-
-_SEVEN_DIGITS: Final = slice(len("2026-03-02T08:14:55."), len("2026-03-02T08:14:55.1234567"))
-
-
-_UNFILLED: Final = frozenset({"", "none", "unknown", "null", "false", "0"})
-
-
 def read_text(value: str | None) -> str | None:
     """A trimmed text; None if nothing is left."""
     return (value.strip() or None) if value else None
 
 
-def read_readable(value: str | None) -> str | None:
-    """A trimmed text whose HTML entities are decoded, once.
+def read_html_text(value: str | None) -> str | None:
+    """A trimmed text with its HTML entities decoded once.
 
-    Only entities that end in a semicolon: "Foto&copyshop" is a name and no copyright sign.
+    Only entities that end in a semicolon: "Foto&copyshop" is a name, not a copyright sign.
     """
     if not value:
         return None
@@ -91,7 +89,7 @@ def read_readable(value: str | None) -> str | None:
 
 
 def read_id(value: str | None) -> str | None:
-    """A trimmed id; GUIDs in lower case, since they are equal whatever their case."""
+    """A trimmed id; GUIDs in lower case, because their case has no meaning."""
     if not value:
         return None
     value = value.strip()
@@ -102,21 +100,21 @@ def read_id(value: str | None) -> str | None:
 
 
 def read_referral_id(value: str | None) -> str:
-    """The referral's id, which must be there."""
+    """The referral's id, which is required."""
     referral_id = read_id(value)
     if referral_id is None:
-        raise RefusalError("id_missing", "id", "is missing, null or blank")
+        raise InvalidItem("id_missing", "id", "is missing, null or blank")
     if len(referral_id) > MAX_ID_CHARS:
         detail = f"has {len(referral_id)} characters, more than {MAX_ID_CHARS}"
-        raise RefusalError("id_too_long", "id", detail)
+        raise InvalidItem("id_too_long", "id", detail)
     return referral_id
 
 
-def read_value(field: str, value: str | None, unknown: list[tuple[str, str]]) -> str | None:
-    """An enum value in its documented spelling; an unknown one is kept and noted."""
+def read_enum(field: str, value: str | None, unknown: list[tuple[str, str]]) -> str | None:
+    """An enum value in its documented spelling; others are kept and added to `unknown`."""
     if value is None:
         return None
-    spelling = KNOWN_SPELLINGS[field]
+    spelling = DOCUMENTED_VALUES[field]
     known = spelling.get(value)
     if known is not None:
         return known
@@ -131,7 +129,7 @@ def read_value(field: str, value: str | None, unknown: list[tuple[str, str]]) ->
 
 
 def read_instant(value: str | None, field: str) -> datetime | None:
-    """ISO 8601 in any fraction, cut to microseconds; without a zone it is UTC."""
+    """ISO 8601 with any number of fraction digits, cut to microseconds; UTC without a zone."""
     if value is None:
         return None
     try:
@@ -140,7 +138,7 @@ def read_instant(value: str | None, field: str) -> datetime | None:
             return instant
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except OverflowError:
-        raise RefusalError("date_out_of_range", field, _YEARS) from None
+        raise InvalidItem("date_out_of_range", field, _OUTSIDE_YEARS) from None
     except ValueError:
         pass
     plain = value.strip().removesuffix("z")
@@ -148,22 +146,21 @@ def read_instant(value: str | None, field: str) -> datetime | None:
         return None
     if plain != value:
         return read_instant(plain, field)
-    if _YEAR.match(value):
-        raise RefusalError("date_out_of_range", field, _YEARS)
+    if _IMPOSSIBLE_YEAR.match(value):
+        raise InvalidItem("date_out_of_range", field, _OUTSIDE_YEARS)
     detail = f"is a text of {len(value)} characters, not an ISO 8601 date"
-    raise RefusalError("not_a_date", field, detail)
+    raise InvalidItem("not_a_date", field, detail)
 
 
 def read_ticks(instant: datetime, value: str | None) -> int:
-    """100 ns since 1970 with the seventh digit that `instant` has lost; further ones are cut."""
-    delta = instant - _EPOCH
-    ticks = (delta.days * 86_400 + delta.seconds) * _TICKS_PER_S + delta.microseconds * 10
+    """`instant` in ticks, with the seventh fraction digit of its text `value`."""
+    ticks = to_ticks(instant)
     digits = value.strip()[_SEVEN_DIGITS] if value else ""
     return ticks + int(digits[-1]) if len(digits) == _TICK_DIGITS and digits.isdigit() else ticks
 
 
 def read_amount(value: Any, field: str) -> Decimal | None:
-    """A JSON number, or one written as a text with a decimal point."""
+    """A JSON number, or a number in a text, with a decimal point."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -171,14 +168,14 @@ def read_amount(value: Any, field: str) -> Decimal | None:
         if not text:
             return None
         if not _AMOUNT.fullmatch(text):
-            raise RefusalError("not_a_number", field, f"is a text of {len(text)} characters")
+            raise InvalidItem("not_a_number", field, f"is a text of {len(text)} characters")
         try:
             value = read_fraction(text)
         except ValueError:
-            raise RefusalError("number_out_of_range", field, "is too large or too small") from None
+            raise InvalidItem("number_out_of_range", field, "is too large or too small") from None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         detail = f"expected a number, got {json_type(value)}"
-        raise RefusalError("wrong_type", field, detail)
+        raise InvalidItem("wrong_type", field, detail)
     if isinstance(value, int):
         digits = len(str(abs(value)))
         amount = Decimal(value)
@@ -188,12 +185,12 @@ def read_amount(value: Any, field: str) -> Decimal | None:
         digits = max(amount.adjusted() + 1, 1) + places
     if digits > MAX_AMOUNT_DIGITS:
         detail = f"has {digits} digits, more than {MAX_AMOUNT_DIGITS}"
-        raise RefusalError("number_out_of_range", field, detail)
+        raise InvalidItem("number_out_of_range", field, detail)
     return amount
 
 
 def read_people(members: list[Any]) -> list[Any]:
-    """The members that are there."""
+    """The members that are not null."""
     return [member for member in members if member is not None] if None in members else members
 
 
@@ -211,9 +208,6 @@ def read_websites(
     if found == _NO_WEBSITES:
         return ()
     return tuple(website for website in found if isinstance(website, str))
-
-
-_NO_WEBSITES: Final = (None,) * 5
 
 
 def read_external_ids(ids: Any) -> tuple[tuple[str | None, str], ...]:
@@ -247,20 +241,20 @@ def _objects(value: Any, field: str) -> list[dict[str, Any]]:
     if isinstance(value, dict):
         return [value] if value else []
     if not isinstance(value, list):
-        raise RefusalError("wrong_type", field, f"expected a list, got {json_type(value)}")
+        raise InvalidItem("wrong_type", field, f"expected a list, got {json_type(value)}")
     objects = []
     for place, one in enumerate(value):
         if one is None:
             continue
         if not isinstance(one, dict):
             detail = f"expected an object, got {json_type(one)}"
-            raise RefusalError("wrong_type", f"{field}[{place}]", detail)
+            raise InvalidItem("wrong_type", f"{field}[{place}]", detail)
         objects.append(one)
     return objects
 
 
 def read_marketplace_signs(wire: WireReferral, details: WireDetails) -> tuple[str, ...]:
-    """Which fields that only the marketplace fills are filled; their values are not documented."""
+    """The filled fields among those that only the marketplace fills."""
     intent = wire.customer_marketplace_intent or details.customer_marketplace_intent
     if not (wire.referral_source or wire.call_to_action or intent or wire.registrations):
         return ()
@@ -295,18 +289,6 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-_JSON_TYPES: Final[Mapping[type, str]] = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "boolean",
-    int: "number",
-    Decimal: "number",
-    float: "number",
-    type(None): "null",
-}
-
-
 def json_type(value: Any) -> str:
-    """What JSON calls the type of a value."""
-    return _JSON_TYPES.get(type(value), "nothing known")
+    """JSON's name for the type of a value."""
+    return _JSON_TYPES.get(type(value), "an unknown type")

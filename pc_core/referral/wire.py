@@ -1,4 +1,7 @@
-"""The shape of a referral in Partner Center's answers, and the values that Microsoft documents."""
+"""A referral as Partner Center sends it: the shape of its JSON, and the values of its enums.
+
+Names and values are those of Microsoft's referral resource documentation.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,15 @@ class WireCustomer(msgspec.Struct, rename="camel", gc=False):
     size: str | None = None
     address: WireAddress | None = None
     team: list[_Member | None] | None = None
-    # None of the three is documented as read here: an object instead of a list has been seen in
-    # `ids`, and the websites only appear in old clients.
+    # Not documented in this form: `ids` has been seen as an object instead of a list, and the
+    # websites only occur in old clients.
     ids: Any = None
     website: Any = None
     company_website: Any = None
 
 
 class WireDetails(msgspec.Struct, rename="camel", gc=False):
-    """The referral's details: deal, date, notes."""
+    """The referral's details: deal, closing date, notes."""
 
     deal_value: Any = None
     currency: str | None = None
@@ -52,7 +55,7 @@ class _InviteContext(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Person(msgspec.Struct, gc=False):
-    """One of the partner's own people: an object, nothing of which is read."""
+    """One of the partner's own people: must be an object; none of its fields is read."""
 
 
 class WireReferral(msgspec.Struct, rename="camel", gc=False):
@@ -82,7 +85,7 @@ class WireReferral(msgspec.Struct, rename="camel", gc=False):
     team: list[_Person | None] | None = None
     invite_context: _InviteContext | None = None
     target: Any = None
-    # Types of these are not documented or only matter as "filled or not".
+    # The types of these are not documented, or all that matters is whether they are filled.
     referral_source: Any = None
     call_to_action: Any = None
     customer_marketplace_intent: Any = None
@@ -91,12 +94,17 @@ class WireReferral(msgspec.Struct, rename="camel", gc=False):
     company_website: Any = None
 
 
+# msgspec completes a type on first use. When two threads did so at the same moment, the interpreter
+# crashed with a segmentation fault. Therefore it is done at import, where there is only one thread.
+msgspec.json.Decoder(WireReferral)
+
+
 _VALUES: Final[Mapping[str, Sequence[str]]] = {
     "type": ("Independent", "Shared"),
     "qualification": ("None", "Direct", "MarketingQualified", "SalesQualified"),
     "direction": ("Incoming", "Outgoing"),
     "status": ("None", "New", "Active", "Closed"),
-    # "Error" stands in no documentation, but a client that leaves it out has been seen.
+    # "Error" is not documented, but an existing client filters it out, so it occurs.
     "substatus": (
         *("None", "Pending", "Received", "Accepted"),
         *("Won", "Lost", "Declined", "Expired", "Error"),
@@ -104,7 +112,8 @@ _VALUES: Final[Mapping[str, Sequence[str]]] = {
 }
 
 
-KNOWN_SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
+DOCUMENTED_VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     field: {written: value for value in values for written in (value, value.lower())}
     for field, values in _VALUES.items()
 }
+"""For each enum field: the documented value by itself and by its lower-case spelling."""

@@ -9,9 +9,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pc_core.errors import FixSetting, PartnerCenterSyncError, TryLater
+from pc_core.errors import FixSetting, TryLater
 from pc_core.observe import calls
+
+if TYPE_CHECKING:
+    from psycopg import Error
 
 _SAFE = "What was committed before stays; the transaction at hand was rolled back."
 _MIGRATE = "Apply the migrations (python -m pc_core migrate) and compare with migrate --status."
@@ -134,16 +138,7 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
 """For refused connections, which have no SQLSTATE: words of libpq and PgBouncer, in English."""
 
 
-def translate(error: Exception, *, doing: str) -> Exception:
-    """The app's error for one of psycopg's.
-
-    Args:
-        doing: completes "Could not …".
-    """
-    import psycopg
-
-    if not isinstance(error, psycopg.Error):
-        return error
+def _translate(error: Error, doing: str) -> Exception:
     meaning = _meaning_of(error)
     if meaning is None:
         # This is a defect of the app, so it must not look like a fault of the database.
@@ -156,12 +151,11 @@ def translate(error: Exception, *, doing: str) -> Exception:
     )
 
 
-def _meaning_of(error: Exception) -> _Meaning | None:
+def _meaning_of(error: Error) -> _Meaning | None:
     import psycopg
 
-    state: str | None = getattr(error, "sqlstate", None)
-    if state is not None:
-        return _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
+    if error.sqlstate is not None:
+        return _BY_STATE.get(error.sqlstate) or _BY_CLASS.get(error.sqlstate[:2])
     for words, meaning in _BY_WORDS:
         if words.search(str(error)):
             return meaning
@@ -195,6 +189,9 @@ def translated(doing: str) -> Iterator[None]:
 
     Other errors pass unchanged.
 
+    Args:
+        doing: completes "Could not …".
+
     Raises:
         TryLater: out of reach, busy, read-only or full.
         FixSetting: denied, missing, or not migrated.
@@ -205,7 +202,5 @@ def translated(doing: str) -> Iterator[None]:
     with calls.calling("postgres"):
         try:
             yield
-        except PartnerCenterSyncError:
-            raise
         except psycopg.Error as error:
-            raise translate(error, doing=doing) from None
+            raise _translate(error, doing) from None

@@ -50,8 +50,8 @@ class PostgresStore(Store):
 
     @override
     def load_state(self) -> SyncState:
-        with translated("read where the last run left off"):
-            return states.load_state(self._connect)
+        with translated("read where the last run left off"), self._connect() as connection:
+            return states.load_state(connection)
 
     @override
     def load_tombstones(self) -> Tombstones:
@@ -186,8 +186,8 @@ class PostgresStore(Store):
 
     @override
     def load_sign_in(self) -> SignInStatus | None:
-        with translated("read the sign-in state"):
-            return states.load_sign_in(self._connect)
+        with translated("read the sign-in state"), self._connect() as connection:
+            return states.load_sign_in(connection)
 
     @override
     def note_first_seen(self, seen: Mapping[str, datetime]) -> None:

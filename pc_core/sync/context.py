@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from pc_core.errors import LinkRefused, OperatorNeeded
+from pc_core.errors import OperatorNeeded, TryLater
 from pc_core.observe import events
 from pc_core.referral.ticks import from_ticks
 from pc_core.sync import sweeping
@@ -121,8 +121,8 @@ class Run:
             watermark_at=None if watermark is None else from_ticks(watermark),
         )
 
-    def note_restart(self, what: str, restarts: int, refused: LinkRefused) -> None:
-        """Take note that a walk begins again because its link died.
+    def note_restart(self, what: str, restarts: int, refused: TryLater) -> None:
+        """Take note that a walk starts again because its link failed.
 
         Raises:
             OperatorNeeded: it has happened too often.

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from pc_core.errors import BudgetEnded, LinkRefused, OrderRefused
+from pc_core.errors import BudgetEnded, LinkRefused, OrderRefused, TryLater
 from pc_core.observe import events
 from pc_core.referral.ticks import ticks_of
 from pc_core.sync import order, saving, sweeping
@@ -83,11 +83,13 @@ class _Stretch:
 
     Attributes:
         from_top: it began with the list's first page.
+        top: the `$top` that it began with.
         received: items so far.
         pages: pages so far.
     """
 
     from_top: bool
+    top: int | None = None
     received: int = 0
     pages: int = 0
     guard: LoopGuard = field(default_factory=LoopGuard)
@@ -149,8 +151,10 @@ class _HeadWalk:
             page = self._run.pages.next(link)
             # Rows that changed between the runs moved others down to here, unseen by both runs.
             self._last_ticks, self._newest_ticks = None, pending.newest_ticks
-        except LinkRefused as refused:
-            self._begin_again(refused)
+        except TryLater as failed:
+            if not isinstance(failed, LinkRefused):
+                self._count_failure(pending, failed)
+            self._begin_again(failed)
             if after_fresh is None:
                 self._whole_list = True
                 return
@@ -170,7 +174,8 @@ class _HeadWalk:
             The link behind the last page read.
         """
         run = self._run
-        stretch = _Stretch(from_top=page is self._first)
+        from_top = page is self._first
+        stretch = _Stretch(from_top=from_top, top=run.top if from_top else None)
         while True:
             match self._judge(page, stretch, stop_ticks):
                 case _Next.BROKEN_ORDER:
@@ -200,8 +205,8 @@ class _HeadWalk:
                     self._save(page, self._place(None))
                     saving.save_state(run, replace(run.state, top_caps_at=run.now()))
                     events.emit("partner_center_top_caps_result", level=logging.WARNING)
-            page = run.pages.first(order=order.NEWEST_CHANGE_FIRST, top=run.top)
-            stretch = _Stretch(from_top=True)
+            stretch = _Stretch(from_top=True, top=run.top)
+            page = run.pages.first(order=order.NEWEST_CHANGE_FIRST, top=stretch.top)
             self._last_ticks = None
 
     def _judge(self, page: Page, stretch: _Stretch, stop_ticks: int) -> _Next:
@@ -229,7 +234,7 @@ class _HeadWalk:
             return _Next.LOOP
         if not step.done and page.next_link is not None:
             return _Next.MORE
-        if not step.done and order.is_capped(received=stretch.received, top=self._run.top):
+        if not step.done and order.is_capped(received=stretch.received, top=stretch.top):
             return _Next.CAPPED
         self._whole_list = not step.done
         return _Next.END
@@ -256,7 +261,18 @@ class _HeadWalk:
             restarts=self._restarts,
         )
 
-    def _begin_again(self, refused: LinkRefused) -> None:
+    def _count_failure(self, pending: PendingHead, failed: TryLater) -> None:
+        """Let the run fail at its stored link, unless the run before failed there too.
+
+        A link that has expired may answer anything. Giving it up costs reading from the top.
+        """
+        failures = pending.link_failures + 1
+        if failures < sweeping.LINK_FAILURES_BEFORE_RESTART:
+            counted = replace(pending, link_failures=failures)
+            saving.save_state(self._run, replace(self._run.state, head=counted))
+            raise failed
+
+    def _begin_again(self, refused: TryLater) -> None:
         self._restarts += 1
         saving.save_state(self._run, replace(self._run.state, head=self._place(None)))
         self._run.note_restart("what changed", self._restarts, refused)

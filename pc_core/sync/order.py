@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pc_core.errors import NonsenseAnswer
+from pc_core.errors import InvalidResponse
 from pc_core.referral.ticks import to_ticks
 
 NEWEST_CHANGE_FIRST = "updatedDateTime desc"
@@ -193,18 +193,18 @@ class LoopGuard:
         return False
 
 
-def pages_repeat() -> NonsenseAnswer:
+def pages_repeat() -> InvalidResponse:
     """The error of a walk that goes in circles."""
-    return NonsenseAnswer(
+    return InvalidResponse(
         "Partner Center's pages repeat: reading the list would never end. Pages read so far are "
         "saved, and no other data was changed. The next run starts again.",
         code="pages_repeat",
     )
 
 
-def empty_list(stored: int) -> NonsenseAnswer:
+def empty_list(stored: int) -> InvalidResponse:
     """The error of an empty list where there cannot be one."""
-    return NonsenseAnswer(
+    return InvalidResponse(
         f"Partner Center returned an empty list although {stored} referrals are stored. No data "
         "was changed and nothing was marked as missing. If this stays, check that the "
         "signed-in account still has the role Referrals Admin; if the referrals are really "

@@ -43,7 +43,7 @@ class PartnerCenter(Protocol):
         requests: HTTP requests sent so far, retries included.
         retries: how many of them repeated an earlier one.
 
-    Every call raises SignInNeeded, FixSetting (403, 400), TryLater, NonsenseAnswer, BudgetEnded.
+    Every call raises SignInNeeded, FixSetting (403, 400), TryLater, InvalidResponse, BudgetEnded.
     """
 
     requests: int

@@ -8,12 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from msgspec import Struct
+from msgspec import field as struct_field
+
 Trigger = Literal["timer", "timer-late", "http", "command"]
 Mode = Literal["incremental", "full", "replay"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True, kw_only=True):
     """What a trigger asks for.
 
     Attributes:
@@ -51,8 +53,7 @@ class FailureKind(StrEnum):
     BUG = "bug"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """Why a run failed.
 
     Attributes:
@@ -67,11 +68,11 @@ class Failure:
     retry_after_s: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Counts:
+class Counts(Struct, kw_only=True):
     """What a run did so far; `fetched` is the sum of the five piles below it.
 
-    `drift`, `backfilled` and `changed_silently` count rows that are in a pile already.
+    `drift`, `backfilled` and `changed_silently` count rows that are in a pile already; `unclear`
+    counts unseen rows whose answer by id said nothing.
     """
 
     fetched: int = 0
@@ -86,21 +87,22 @@ class Counts:
     domain_not_found: int = 0
     marked_missing: int = 0
     reappeared: int = 0
+    unclear: int = 0
     recomputed: int = 0
     pages: int = 0
     requests: int = 0
     retries: int = 0
-    skipped_reasons: Counter[str] = field(default_factory=Counter)
-    unknown_values: Counter[str] = field(default_factory=Counter)
+    skipped_reasons: Counter[str] = struct_field(default_factory=Counter)
+    unknown_values: Counter[str] = struct_field(default_factory=Counter)
 
     def add(self, other: Counts) -> None:
         """Add another tally, field by field."""
-        for name in self.__dataclass_fields__:
+        for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; reasons sorted by name."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: getattr(self, name) for name in self.__struct_fields__}
         plain["skipped_reasons"] = dict(sorted(self.skipped_reasons.items()))
         plain["unknown_values"] = dict(sorted(self.unknown_values.items()))
         return plain
@@ -108,7 +110,7 @@ class Counts:
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Counts:
         """The inverse of `to_json`; unknown keys of a newer release are dropped."""
-        known = {k: v for k, v in plain.items() if k in cls.__dataclass_fields__}
+        known = {k: v for k, v in plain.items() if k in cls.__struct_fields__}
         for name in ("skipped_reasons", "unknown_values"):
             known[name] = Counter(known.get(name) or {})
         return cls(**known)

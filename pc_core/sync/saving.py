@@ -15,7 +15,7 @@ from pc_core.referral.ticks import to_ticks
 from pc_core.sync import sweeping
 from pc_core.sync.context import Run
 from pc_core.sync.plan import Origin, PagePlan, make_plan
-from pc_core.sync.ports import Walk
+from pc_core.sync.ports import SWEEP, Walk
 from pc_core.sync.reading import Page
 from pc_core.sync.report import Report
 from pc_core.sync.state import SweepReason, SyncState
@@ -117,22 +117,44 @@ def open_sweep(
     run: Run, reason: SweepReason, *, state: SyncState, forget: Collection[Walk] = ()
 ) -> None:
     """Commit `state` with a sweep opened in it."""
-    with_sweep = sweeping.with_sweep(
+    after = _with_sweep(run, reason, state)
+    if after.begins:
+        forget = {*forget, "sweep"}
+    save_state(run, after.state, forget=forget)
+    if after.begins:
+        events.emit("partner_center_sweep_opened", reason=reason)
+
+
+def _with_sweep(run: Run, reason: SweepReason, state: SyncState) -> sweeping.WithSweep:
+    return sweeping.with_sweep(
         state,
         reason,
         task_id=run.report.task_id,
         now=run.now(),
         overlap=run.options.overlap,
+        top=run.top,
         accepted=run.accept_missing,
     )
-    if with_sweep.begins:
-        forget = {*forget, "sweep"}
-        events.emit("partner_center_sweep_opened", reason=reason)
-    save_state(run, with_sweep.state, forget=forget)
+
+
+def note_unclear(run: Run, referral_id: str) -> None:
+    """Commit that the open sweep asked for this row by id and learned nothing."""
+    plan = PagePlan(seen={referral_id})
+    plan.counts.unclear = 1
+    state = replace(run.state, sweep=replace(run.sweep, unclear=run.sweep.unclear + 1))
+    report = run.with_requests(plan.counts)
+    run.store.save_page(
+        run.lease, plan, state=state, report=report, fetched_at=run.now(), seen_in=SWEEP
+    )
+    note_saved(run, state, report, plan)
 
 
 def complete_sweep(run: Run) -> None:
-    """Mark what the open sweep has not seen as missing, and end it, in one transaction."""
+    """Mark what the open sweep has not seen as missing, and end it, in one transaction.
+
+    The sweep that has to follow is opened in the same transaction: a run that is killed must not
+    forget the doubt that asks for it.
+    """
     sweep = run.sweep
     now = run.now()
     state = replace(
@@ -149,12 +171,14 @@ def complete_sweep(run: Run) -> None:
         # was there when the sweep began, which may be some runs ago.
         state = replace(state, last_success_at=sweep.started_at)
         report = replace(report, head_completed_at=sweep.started_at)
+    if sweep.again:
+        state = _with_sweep(run, "order_unproven", state).state
     marked = run.store.mark_missing(run.lease, state=state, report=report)
     report.counts.marked_missing += marked
     run.state, run.report = state, report
     events.emit("partner_center_sweep_completed", reason=sweep.reason, pages=sweep.pages)
     if sweep.again:
-        open_sweep(run, "order_unproven", state=state)
+        events.emit("partner_center_sweep_opened", reason="order_unproven")
 
 
 def without(item: Referral | Malformed, refused: RowRefused) -> Referral | Malformed:

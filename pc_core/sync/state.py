@@ -24,12 +24,14 @@ class PendingHead:
         newest_ticks: newest change on the walk's first page: the watermark once it is complete.
         next_link: the query to go on with.
         restarts: how often this walk had to begin again.
+        link_failures: how many runs in a row failed at `next_link`.
     """
 
     stop_ticks: int
     newest_ticks: int
     next_link: str | None
     restarts: int = 0
+    link_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,11 @@ class Sweep:
             finds are drift. None where finding them is expected (`backfilled`).
         next_link: the query to go on with; None before the first page and after the last.
         last_ticks: newest createdDateTime so far, to notice a broken order.
+        top: the `$top` that the walk began with.
         received: rows received so far, to notice a `$top` that caps the whole result.
         restarts: how often it had to begin again.
+        link_failures: how many runs in a row failed at `next_link`.
+        unclear: unseen rows whose answer by id said neither that they exist nor that they do not.
         accepted: an operator said that missing rows may be marked, however many.
         again: another sweep has to follow, because a head turned out doubtful meanwhile.
     """
@@ -58,9 +63,12 @@ class Sweep:
     drift_ticks: int | None = None
     next_link: str | None = None
     last_ticks: int | None = None
+    top: int | None = None
     received: int = 0
     pages: int = 0
     restarts: int = 0
+    link_failures: int = 0
+    unclear: int = 0
     accepted: bool = False
     again: bool = False
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from pc_core.errors import BudgetEnded, LinkRefused, OperatorNeeded, OrderRefused
+from pc_core.errors import (
+    BudgetEnded,
+    FixSetting,
+    LinkRefused,
+    OperatorNeeded,
+    OrderRefused,
+    TryLater,
+)
 from pc_core.observe import events
 from pc_core.sync import order, saving, sweeping
 from pc_core.sync.context import Run
@@ -20,22 +27,31 @@ from pc_core.sync.state import Sweep, SyncState
 
 _IDS_AT_A_TIME = 10
 
+_ABOUT_ONE_ROW = frozenset(
+    {
+        "api_forbidden",
+        "api_bad_request",
+        "api_unexpected_status",
+        "nonsense_answer",
+        "organization_mismatch",
+        "partner_center_unavailable",
+    }
+)
+"""Codes of an answer by id that says nothing about the other rows: the list itself has just been
+read with the same account."""
+
 
 def open_sweep_if_due(run: Run, *, asked: bool) -> None:
     """Open a sweep where one is due or asked for.
 
-    A sweep with a shrunken view goes on only when an operator accepts what it no longer sees; or
-    another begins.
+    A sweep with a shrunken view does not go on. When an operator accepts what it no longer sees,
+    another begins and asks again, because what it was answered may be old.
 
     Args:
         asked: somebody asked for a full sync.
     """
     sweep = run.state.sweep
     is_shrunken = sweep is not None and sweep.phase == "shrank"
-    if sweep is not None and is_shrunken and run.accept_missing:
-        accepted = replace(sweep, phase="checking", accepted=True)
-        saving.save_state(run, replace(run.state, sweep=accepted, shrank_at=None))
-        return
     reason = sweeping.sweep_reason(
         run.state,
         asked=asked or run.accept_missing,
@@ -75,10 +91,10 @@ def _read_all(run: Run) -> None:
         if sweep.ordered and not in_order:
             events.emit("partner_center_order_not_honoured", level=logging.WARNING, why="created")
             _give_order_up(run, page)
-        elif page.next_link is None and order.is_capped(received=received, top=run.top):
+        elif page.next_link is None and order.is_capped(received=received, top=sweep.top):
             events.emit("partner_center_top_caps_result", level=logging.WARNING)
             capped = replace(run.state, top_caps_at=run.now())
-            _save(run, page, _from_start(sweep), state=capped)
+            _save(run, page, replace(_from_start(run), top=None), state=capped)
         else:
             place = replace(
                 sweep,
@@ -86,6 +102,7 @@ def _read_all(run: Run) -> None:
                 last_ticks=last_ticks,
                 received=received,
                 pages=sweep.pages + 1,
+                link_failures=0,
             )
             if page.next_link is None:
                 _save(run, page, replace(place, phase="checking"))
@@ -110,15 +127,25 @@ def _enter(run: Run, sweep: Sweep) -> Page:
             return run.pages.next(sweep.next_link)
         except LinkRefused as refused:
             _note_restart(run, refused)
+        except TryLater as failed:
+            failures = sweep.link_failures + 1
+            if failures < sweeping.LINK_FAILURES_BEFORE_RESTART:
+                counted = replace(sweep, link_failures=failures)
+                saving.save_state(run, replace(run.state, sweep=counted))
+                raise
+            _note_restart(run, failed)
+    sweep = run.sweep
     try:
-        return run.pages.first(order=order.OLDEST_FIRST if sweep.ordered else None, top=run.top)
+        return run.pages.first(order=order.OLDEST_FIRST if sweep.ordered else None, top=sweep.top)
     except OrderRefused:
         _give_order_up(run, None)
-        return run.pages.first(order=None, top=run.top)
+        return run.pages.first(order=None, top=sweep.top)
 
 
-def _from_start(sweep: Sweep) -> Sweep:
-    return replace(sweep, next_link=None, last_ticks=None, received=0)
+def _from_start(run: Run) -> Sweep:
+    return replace(
+        run.sweep, next_link=None, last_ticks=None, received=0, link_failures=0, top=run.top
+    )
 
 
 def _save(
@@ -142,7 +169,7 @@ def _save(
 
 def _give_order_up(run: Run, page: Page | None) -> None:
     """Start again without asking for an order: then the server cannot mix two orders."""
-    sweep = replace(_from_start(run.sweep), ordered=False)
+    sweep = replace(_from_start(run), ordered=False)
     state = replace(run.state, sweep=sweep, order_refuted_at=run.now())
     if page is None:
         saving.save_state(run, state)
@@ -151,12 +178,12 @@ def _give_order_up(run: Run, page: Page | None) -> None:
 
 
 def _begin_again(run: Run, page: Page) -> None:
-    sweep = _from_start(run.sweep)
+    sweep = _from_start(run)
     _save(run, page, replace(sweep, restarts=sweep.restarts + 1))
 
 
-def _note_restart(run: Run, refused: LinkRefused) -> None:
-    sweep = _from_start(run.sweep)
+def _note_restart(run: Run, refused: TryLater) -> None:
+    sweep = _from_start(run)
     sweep = replace(sweep, restarts=sweep.restarts + 1)
     saving.save_state(run, replace(run.state, sweep=sweep))
     run.note_restart("all referrals", sweep.restarts, refused)
@@ -176,13 +203,14 @@ def _settle_unseen(run: Run) -> None:
             present=unseen.present,
             open_=unseen.open,
             gone=unseen.gone,
+            unclear=run.sweep.unclear,
             accepted=run.sweep.accepted,
         )
         if verdict is sweeping.Missing.MARK:
             saving.complete_sweep(run)
             return
         if verdict is sweeping.Missing.SHRANK:
-            _wait_for_operator(run, unseen.open + unseen.gone, unseen.present)
+            _wait_for_operator(run, unseen.open + unseen.gone + run.sweep.unclear, unseen.present)
         for referral_id in unseen.next_ids:
             if run.by_id_asked >= sweeping.BY_ID_PER_RUN:
                 raise BudgetEnded(
@@ -190,11 +218,31 @@ def _settle_unseen(run: Run) -> None:
                     f"for at most {sweeping.BY_ID_PER_RUN}, the next goes on."
                 )
             run.by_id_asked += 1
-            page = run.pages.by_id(referral_id)
-            if page is None:
-                run.store.note_gone(run.lease, [referral_id])
-            else:
-                _save(run, page, run.sweep, asked_for=referral_id)
+            _ask_by_id(run, referral_id)
+
+
+def _ask_by_id(run: Run, referral_id: str) -> None:
+    """Store what Partner Center says about one unseen row.
+
+    An answer that is neither the referral nor a 404 concerns this row alone: the row stays as it
+    is, and the sweep goes on. The next sweep asks again.
+    """
+    try:
+        page = run.pages.by_id(referral_id)
+        if page is None:
+            run.store.note_gone(run.lease, [referral_id])
+            return
+        _save(run, page, run.sweep, asked_for=referral_id)
+    except (FixSetting, TryLater) as error:
+        if error.code not in _ABOUT_ONE_ROW:
+            raise
+        events.emit(
+            "partner_center_referral_unclear",
+            level=logging.WARNING,
+            referral_id=referral_id,
+            reason=error.code,
+        )
+        saving.note_unclear(run, referral_id)
 
 
 def _wait_for_operator(run: Run, unseen: int, present: int) -> None:

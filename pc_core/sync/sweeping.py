@@ -15,6 +15,9 @@ ASK_ORDER_AGAIN_AFTER = timedelta(days=1)
 RESTARTS_BEFORE_FULL_TIME = 2
 """After so many restarts a timer's run may use all the time that the platform gives."""
 
+LINK_FAILURES_BEFORE_RESTART = 2
+"""A stored link at which so many runs in a row failed is given up, whatever it answers."""
+
 RESTARTS_BEFORE_FAILURE = 3
 """After so many restarts the run fails as `walk_cannot_finish`."""
 
@@ -85,6 +88,7 @@ def with_sweep(
     task_id: str,
     now: datetime,
     overlap: timedelta,
+    top: int | None = None,
     accepted: bool = False,
 ) -> WithSweep:
     """Begin a sweep, or go on with the open one.
@@ -107,6 +111,7 @@ def with_sweep(
         drift_ticks=(
             None if watermark is None or reason in _EXPECTS_MUCH else watermark - ticks_of(overlap)
         ),
+        top=top,
         accepted=accepted,
     )
     return WithSweep(state=replace(state, sweep=sweep), begins=True)
@@ -138,20 +143,24 @@ class Missing(Enum):
     SHRANK = "shrank"
 
 
-def judge_missing(*, present: int, open_: int, gone: int, accepted: bool) -> Missing:
+def judge_missing(
+    *, present: int, open_: int, gone: int, unclear: int = 0, accepted: bool
+) -> Missing:
     """Decide about unseen rows.
 
     A few missing rows are probably gone. Many at once mean that the account's role sees less, and
     then none may be marked: more than max(10, 10 %) of the present rows wait for an operator, as
-    soon as one of them was confirmed gone by id.
+    soon as the answer by id has confirmed one of them.
 
     Args:
         present: stored rows that count as present.
         open_: unseen rows that have not been asked for by id.
         gone: unseen rows that answered 404 by id.
+        unclear: unseen rows that answered something else by id, such as 403.
         accepted: an operator accepts that they are gone.
     """
-    if not accepted and gone and gone + open_ > max(10, present // 10):
+    confirmed = gone + unclear
+    if not accepted and confirmed and confirmed + open_ > max(10, present // 10):
         return Missing.SHRANK
     return Missing.CHECK if open_ else Missing.MARK
 

@@ -15,8 +15,8 @@ from uuid import uuid4
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
+    InvalidResponse,
     LeaseLost,
-    NonsenseAnswer,
     OperatorNeeded,
     PartnerCenterSyncError,
     SignInNeeded,
@@ -176,7 +176,7 @@ _KINDS = {
     SignInNeeded: FailureKind.SIGN_IN,
     FixSetting: FailureKind.FIX_SETTING,
     OperatorNeeded: FailureKind.OPERATOR,
-    NonsenseAnswer: FailureKind.NONSENSE,
+    InvalidResponse: FailureKind.NONSENSE,
 }
 """All other errors are worth trying again."""
 

@@ -1,1 +1,1 @@
-"""The app's HTTP side: who may, what was asked, what is answered; and the page."""
+"""HTTP: access, parameters, answers, and the static page."""

@@ -1,8 +1,8 @@
-"""Who may: the caller's role, the addresses that we answer to, and what a browser may send.
+"""Access: the caller's role, the host names served, and the requests a browser may send.
 
-Where App Service Authentication is on, the platform has signed the caller in and says so in
-`x-ms-client-principal`; anybody could send that header where it is off, so there it counts for
-nothing, and a key makes an operator. Where neither is set up, nobody gets in.
+Where App Service Authentication is on, the platform signs the caller in and sets the header
+`x-ms-client-principal`. Where it is off, any caller could send that header, so it is ignored and a
+key makes the caller an operator. Where neither is set up, no caller gets in.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import hmac
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 READ_ROLE = "Referrals.Read"
 OPERATE_ROLE = "Referrals.Operate"
 LOGIN_URL = "/.auth/login/aad?post_login_redirect_uri=/mini-ui/"
 MAX_BODY_BYTES = 16 * 1024
-"""The largest body that any route has a use for is a few dozen bytes."""
+"""No route needs more than a few dozen bytes."""
+
+_ROLE_TYPES = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+"""App Service Authentication leaves Entra's app roles under `roles`, although its `role_typ` is the
+long URI; for some users it sends the URI. Sources: azure-functions-host issue 3898 (2018),
+static-web-apps issue 655 (2021)."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _NO_HOST = re.compile(r"[@/\\?#\s]")
-"""With these, only a part of what the caller wrote would be read: it is nobody's name."""
+"""With one of these, only a part of the text would be read as the host name."""
 _DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 
 Standing = Literal["signed_in", "login_needed", "role_missing", "api_key_needed", "closed"]
@@ -40,9 +46,8 @@ class Role(IntEnum):
     OPERATOR = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks.
+class Caller(Struct, frozen=True, kw_only=True):
+    """The caller and the role.
 
     Attributes:
         standing: why the role is what it is.
@@ -54,8 +59,7 @@ class Caller:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class AccessRefusal(Struct, frozen=True, kw_only=True):
     """Why a request is not served: its HTTP status, a stable code, and words for people."""
 
     status: int
@@ -81,25 +85,25 @@ def decide(headers: Mapping[str, str], *, auth_enabled: bool, key: str | None) -
     return Caller(role=Role.NONE, standing="api_key_needed")
 
 
-def refuse_role(caller: Caller, needed: Role) -> Refusal | None:
-    """Why this caller may not do what needs this role; None: may."""
+def refuse_role(caller: Caller, needed: Role) -> AccessRefusal | None:
+    """The refusal if the caller lacks this role."""
     if caller.role >= needed:
         return None
     match caller.standing:
         case "login_needed":
-            return Refusal(
+            return AccessRefusal(
                 status=401,
                 code="login_needed",
                 detail=f"Sign in at {LOGIN_URL}, or send an Entra ID token of this app.",
             )
         case "api_key_needed":
-            return Refusal(
+            return AccessRefusal(
                 status=401,
                 code="api_key_needed",
                 detail="Send the operator's key in the header X-API-Key.",
             )
         case "closed":
-            return Refusal(
+            return AccessRefusal(
                 status=403,
                 code="access_not_configured",
                 detail=(
@@ -109,7 +113,7 @@ def refuse_role(caller: Caller, needed: Role) -> Refusal | None:
             )
         case "signed_in" | "role_missing":
             wanted = OPERATE_ROLE if needed is Role.OPERATOR else READ_ROLE
-            return Refusal(
+            return AccessRefusal(
                 status=403,
                 code="role_missing",
                 detail=(
@@ -119,28 +123,30 @@ def refuse_role(caller: Caller, needed: Role) -> Refusal | None:
             )
 
 
-def refuse_host(headers: Mapping[str, str], *, known_hosts: Collection[str]) -> Refusal | None:
-    """Why a request to this Host is not served; None: it is ours, or a loopback name.
+def refuse_host(
+    headers: Mapping[str, str], *, known_hosts: Collection[str]
+) -> AccessRefusal | None:
+    """The refusal if the Host is neither ours nor a loopback name.
 
-    A name of somebody else's that was made to point at us (DNS rebinding) ends here.
+    This stops DNS rebinding: a foreign name that was made to point at this app.
     """
     host = _host_name(headers.get("host", ""))
     if not host:
-        return Refusal(
+        return AccessRefusal(
             status=400, code="host_missing", detail="The Host header is missing or no name."
         )
     if host in _LOOPBACK or host in {_host_name(known) for known in known_hosts}:
         return None
-    return Refusal(
+    return AccessRefusal(
         status=421,
         code="host_unknown",
         detail="This app does not answer to that name; HUNTER_PUBLIC_HOSTS lists further ones.",
     )
 
 
-def refuse_cross_site(headers: Mapping[str, str]) -> Refusal | None:
-    """Why a browser's POST from elsewhere is not served; None: our own page, or no browser."""
-    refusal = Refusal(
+def refuse_cross_site(headers: Mapping[str, str]) -> AccessRefusal | None:
+    """The refusal if a browser sends this POST from another page than ours."""
+    refusal = AccessRefusal(
         status=403,
         code="cross_site",
         detail="A browser may send this only from this app's own page.",
@@ -163,15 +169,15 @@ def refuse_cross_site(headers: Mapping[str, str]) -> Refusal | None:
     return None if is_ours and is_safe else refusal
 
 
-def refuse_body(headers: Mapping[str, str], body: bytes) -> Refusal | None:
-    """Why this body is not read; None: there is none, or it is JSON of a sensible size."""
+def refuse_body(headers: Mapping[str, str], body: bytes) -> AccessRefusal | None:
+    """The refusal if the body is too large or not declared as JSON."""
     if len(body) > MAX_BODY_BYTES:
-        return Refusal(
+        return AccessRefusal(
             status=413, code="body_too_large", detail=f"At most {MAX_BODY_BYTES} bytes are read."
         )
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if body.strip() and media_type != "application/json":
-        return Refusal(
+        return AccessRefusal(
             status=415,
             code="body_not_json",
             detail="Send the body as Content-Type: application/json.",
@@ -191,8 +197,17 @@ def _from_principal(header: str | None) -> Caller:
     claims = principal.get("claims") if isinstance(principal, dict) else None
     if not isinstance(claims, list):
         return nobody
-    roles = set(_values(claims, principal.get("role_typ")))
-    name = next(iter(_values(claims, principal.get("name_typ"))), None)
+    roles = {
+        role
+        for claim_type in (principal.get("role_typ"), *_ROLE_TYPES)
+        for role in _values(claims, claim_type)
+    }
+    names = (
+        name
+        for claim_type in (principal.get("name_typ"), "preferred_username", "name")
+        for name in _values(claims, claim_type)
+    )
+    name = next(names, None)
     if OPERATE_ROLE in roles:
         return Caller(role=Role.OPERATOR, standing="signed_in", name=name)
     if READ_ROLE in roles:

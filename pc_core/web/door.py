@@ -1,7 +1,7 @@
-"""The way in: from the Functions host's request to a route's answer, with nothing let through.
+"""The door: from the Functions host's request to a route's answer.
 
-Order: known host, caller's role, our own origin, body; then the route. Whatever goes wrong
-afterwards becomes a problem document.
+Checked in this order: the host name, the caller's role, the origin, the body, the parameters. Then
+the route answers. Every error becomes a problem document.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pc_core.errors import PartnerCenterSyncError
 from pc_core.observe import events
 from pc_core.web import access, respond
 from pc_core.web.access import Caller, Role
-from pc_core.web.exchange import Answer, Request, Route, Visit
-from pc_core.web.query import BadParameter
+from pc_core.web.exchange import HttpAnswer, HttpRequest, Route, Visit
+from pc_core.web.query import BadParameter, read
 
 if TYPE_CHECKING:
     import azure.functions as func
 
-    from pc_core.web.served import App
+    from pc_core.web.served import ServedApp
 
 _ANYONE = Caller(role=Role.NONE, standing="closed")
 
 
 def serve(
     req: func.HttpRequest,
-    route: Route,
-    open_app: Callable[[], App],
+    route: Route[Any],
+    open_app: Callable[[], ServedApp],
     context: func.Context | None = None,
 ) -> func.HttpResponse:
     """Answer one invocation of the Functions host.
@@ -42,7 +42,7 @@ def serve(
     import azure.functions as func
 
     began_s = monotonic()
-    request = Request(
+    request = HttpRequest(
         method=req.method,
         path=_path(req.url),
         headers={name.lower(): value for name, value in req.headers.items()},
@@ -57,15 +57,17 @@ def serve(
 
 
 def _path(url: str) -> str:
-    """The address's path; empty if its host, which any caller may write, is no name at all."""
+    """The path of the address; empty if the host name, which the caller writes, is malformed."""
     try:
         return urlsplit(url).path
     except ValueError:
         return ""
 
 
-def answer_request(request: Request, route: Route, open_app: Callable[[], App]) -> Answer:
-    """Let a request in to a route, or say why not; never raises."""
+def answer_request(
+    request: HttpRequest, route: Route[Any], open_app: Callable[[], ServedApp]
+) -> HttpAnswer:
+    """Check a request and let its route answer it; never raises."""
     caller = _ANYONE
     try:
         if route.who is not Role.NONE:
@@ -79,7 +81,7 @@ def answer_request(request: Request, route: Route, open_app: Callable[[], App]) 
                 refusal = refusal or access.refuse_body(request.headers, request.body)
             if refusal is not None:
                 return respond.refused(refusal)
-        return route.handle(Visit(request, caller, open_app))
+        return route.handle(Visit(request, caller, open_app), read(route.given, request))
     except BadParameter as wrong:
         return respond.bad_request(wrong.parameter, wrong.detail)
     except PartnerCenterSyncError as error:
@@ -93,7 +95,7 @@ def answer_request(request: Request, route: Route, open_app: Callable[[], App]) 
         if caller.role is Role.NONE and route.who is not Role.NONE:
             return respond.not_ready(error)
         return respond.from_error(error)
-    except Exception:  # noqa: BLE001 - the last net: the caller gets a problem, the log the rest
+    except Exception:  # noqa: BLE001 - the traceback goes to the log, not to the caller
         events.emit(
             "partner_center_route_bug",
             level=logging.ERROR,
@@ -104,7 +106,7 @@ def answer_request(request: Request, route: Route, open_app: Callable[[], App]) 
         return respond.from_bug()
 
 
-def _caller(request: Request, app: App) -> Caller:
+def _caller(request: HttpRequest, app: ServedApp) -> Caller:
     auth_enabled = app.settings.auth_enabled
     return access.decide(
         request.headers,
@@ -113,7 +115,7 @@ def _caller(request: Request, app: App) -> Caller:
     )
 
 
-def _refuse_host(request: Request, app: App) -> access.Refusal | None:
+def _refuse_host(request: HttpRequest, app: ServedApp) -> access.AccessRefusal | None:
     settings = app.settings
     known = settings.public_hosts | ({settings.site_host} if settings.site_host else set())
     return access.refuse_host(request.headers, known_hosts=known)

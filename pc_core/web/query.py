@@ -1,12 +1,22 @@
-"""The address's parameters: read strictly, refused by name."""
+"""A route's parameters, read by their types from the query, the path or the JSON body.
+
+The OpenAPI description and the words of a refusal come from the same types.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import NODEFAULT, Struct, inspect
+
+from pc_core.reading import ForeignCursor
+from pc_core.web.exchange import Body, HttpRequest, Parameters, Unread
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -21,150 +31,151 @@ class BadParameter(ValueError):
         self.detail = detail
 
 
-class Query:
-    """Reads parameters one by one, and remembers which are known.
+class Parameter(Struct, frozen=True):
+    """One parameter of a route.
 
-    An empty value counts as not given. Every reading method raises BadParameter.
+    Attributes:
+        hint: its annotation.
+        kind: its type, without None.
+        schema: JSON Schema of its text in the address, or of the body's member.
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = given
-        self._known: set[str] = set()
+    hint: Any
+    kind: inspect.Type
+    schema: dict[str, Any]
 
-    def text(self, name: str, *, longest: int = 200) -> str | None:
-        """Any text without control characters."""
-        value = self._value(name)
-        if value is None:
+
+@cache
+def parameters(given: type[Parameters]) -> Mapping[str, Parameter]:
+    """The parameters of a route, by name."""
+    hints = get_type_hints(given, include_extras=True)
+    found = {}
+    for field in msgspec.structs.fields(given):
+        hint = hints[field.name]
+        kind = inspect.type_info(hint)
+        if isinstance(kind, inspect.UnionType):
+            kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
+        schema = _schema(hint, kind, field.default, in_body=issubclass(given, Body))
+        found[field.name] = Parameter(hint, kind, schema)
+    return found
+
+
+def _schema(hint: Any, kind: inspect.Type, default: Any, *, in_body: bool) -> dict[str, Any]:
+    if isinstance(kind, inspect.StructType):
+        hints = get_type_hints(kind.cls)
+        orders = ["", *(f":{order}" for order in get_args(hints["order"]))]
+        sorts = [f"{key}{order}" for key in get_args(hints["key"]) for order in orders]
+        return {"enum": sorts, "default": f"{default.key}:{default.order}"}
+    schema = msgspec.json.schema(hint)
+    [schema, *or_null] = schema.get("anyOf", [schema])
+    if or_null and "enum" in schema and not in_body:
+        schema["enum"].append("any")
+        default = "any" if default is None else default
+    return schema if default in (NODEFAULT, None, ()) else {**schema, "default": default}
+
+
+def read[Given: Parameters](given: type[Given], request: HttpRequest) -> Given:
+    """The parameters of a request.
+
+    An empty value in the query counts as not given.
+
+    Raises:
+        BadParameter: one is unknown or not allowed, or the body is no JSON object.
+    """
+    if given is Unread:
+        return given()
+    known = parameters(given)
+    is_body = issubclass(given, Body)
+    sent: Mapping[str, Any] = _members(request.body) if is_body else request.query
+    in_path = {name: text for name, text in request.placeholders.items() if name in known}
+    for name in sent:
+        if name not in known or name in in_path:
+            names = ", ".join(sorted(known.keys() - in_path.keys())) or "none"
+            raise BadParameter(name, f"is not known here; known: {names}")
+    if not is_body:
+        sent = {name: text for name, text in sent.items() if text.strip()} | in_path
+    return given(
+        **{name: _read(name, known[name], value, in_body=is_body) for name, value in sent.items()}
+    )
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        members = msgspec.json.decode(body) if body.strip() else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadParameter("body", "must be JSON") from None
+    if not isinstance(members, dict):
+        raise BadParameter("body", "must be a JSON object")
+    return members
+
+
+def _read(name: str, parameter: Parameter, value: Any, *, in_body: bool) -> Any:
+    if isinstance(value, str) and _CONTROL.search(value):
+        raise BadParameter(name, "must not contain control characters")
+    try:
+        plain = value if in_body else _from_text(parameter.kind, value)
+        return msgspec.convert(plain, parameter.hint)
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        raise BadParameter(name, f"must be {_allowed(parameter.schema)}") from None
+
+
+def _from_text(kind: inspect.Type, text: str) -> object:
+    match kind:
+        case inspect.IntType() if re.fullmatch(r"[0-9]{1,9}", text):
+            return int(text)
+        case inspect.BoolType():
+            return {"true": True, "false": False}.get(text)
+        case inspect.DateTimeType():
+            return _instant(text)
+        case inspect.VarTupleType():
+            return [word.strip() for word in text.split(",") if word.strip()]
+        case inspect.LiteralType() if text == "any" and text not in kind.values:
             return None
-        if len(value) > longest:
-            raise BadParameter(name, f"must have at most {longest} characters")
-        if _CONTROL.search(value):
-            raise BadParameter(name, "must not contain control characters")
-        return value
+        case inspect.StructType():
+            key, _, order = text.partition(":")
+            return {"key": key, "order": order or "desc"}
+    return text
 
-    def words(self, name: str, *, most: int = 20) -> tuple[str, ...]:
-        """A comma-separated list."""
-        value = self.text(name, longest=500)
-        words = tuple(word.strip() for word in (value or "").split(",") if word.strip())
-        if len(words) > most:
-            raise BadParameter(name, f"must have at most {most} values")
-        return words
 
-    def choice(self, name: str, allowed: Collection[str], *, default: str) -> str:
-        """One of a few words."""
-        value = self._value(name)
-        if value is None:
-            return default
-        if value not in allowed:
-            raise BadParameter(name, f"must be one of: {', '.join(sorted(allowed))}")
-        return value
+def _instant(text: str) -> datetime:
+    # A plus sign that was not encoded arrives as a space.
+    at = datetime.fromisoformat(text.strip().replace(" ", "+"))
+    if at.tzinfo is None and "T" not in text.upper():
+        at = at.replace(tzinfo=UTC)
+    if at.tzinfo is None:
+        raise ValueError
+    return at.astimezone(UTC)
 
-    def choices(self, name: str, allowed: Collection[str]) -> tuple[str, ...]:
-        """Several of a few words, comma-separated."""
-        words = self.words(name)
-        if not set(words) <= set(allowed):
-            raise BadParameter(name, f"must be of: {', '.join(sorted(allowed))}")
-        return words
 
-    def number(self, name: str, *, low: int, high: int) -> int | None:
-        """A whole number."""
-        value = self._value(name)
-        if value is None:
-            return None
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
-            raise BadParameter(name, f"must be a whole number from {low} to {high}")
-        return int(value)
-
-    def flag(self, name: str) -> bool:
-        """`true` or `false`; false if not given."""
-        return self.choice(name, ("true", "false"), default="false") == "true"
-
-    def instant(self, name: str) -> datetime | None:
-        """A date (its UTC midnight) or a time with offset, RFC 3339; aware UTC."""
-        value = self._value(name)
-        if value is None:
-            return None
-        try:
-            # A plus sign that nobody encoded arrives as a space.
-            at = datetime.fromisoformat(value.strip().replace(" ", "+"))
-            if at.tzinfo is None and "T" not in value.upper():
-                at = at.replace(tzinfo=UTC)
-            if at.tzinfo is not None:
-                return at.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise BadParameter(
-            name, "must be a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z"
-        )
-
-    def end(self) -> None:
-        """Refuse what nobody read."""
-        for name in self._given:
-            if name not in self._known:
-                known = ", ".join(sorted(self._known)) or "none"
-                raise BadParameter(name, f"is not known here; known: {known}")
-
-    def _value(self, name: str) -> str | None:
-        self._known.add(name)
-        value = self._given.get(name)
-        return value if value and value.strip() else None
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """What a schema allows, in words."""
+    match schema:
+        case {"enum": words}:
+            keys = [word for word in words if ":" not in word]
+            orders = ", with :asc or :desc behind it" if len(keys) < len(words) else ""
+            return f"one of: {', '.join(keys)}{orders}"
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return f"a whole number from {low} to {high}"
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"type": "array", "items": items, **rest}:
+            most = f"at most {rest['maxItems']}, " if "maxItems" in rest else ""
+            return f"a list separated by commas, {most}each {_allowed(items)}"
+        case {"format": "date-time"}:
+            return "a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z"
+        case {"maxLength": most}:
+            return f"a text of at most {most} characters"
+    return str(schema.get("description", "a text"))
 
 
 @contextmanager
 def own_cursor() -> Iterator[None]:
-    """Turn the store's refusal of a cursor into one of the parameter.
+    """Turn the refusal of a cursor into one of the parameter.
 
     Raises:
         BadParameter: the cursor belongs to another filter or sort, or is none.
     """
-    from pc_core.reading import ForeignCursor
-
     try:
         yield
     except ForeignCursor as wrong:
         raise BadParameter("cursor", str(wrong)) from None
-
-
-class Members:
-    """Reads a JSON body's members one by one, as `Query` reads parameters.
-
-    An empty body has no members.
-
-    Raises:
-        BadParameter: the body is no JSON object.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        try:
-            read = json.loads(body) if body.strip() else {}
-        except (ValueError, RecursionError):
-            raise BadParameter("body", "must be JSON") from None
-        if not isinstance(read, dict):
-            raise BadParameter("body", "must be a JSON object")
-        self._given: dict[str, object] = read
-        self._known: set[str] = set()
-
-    def text(self, name: str, *, longest: int = 200) -> str | None:
-        """A text without control characters; null counts as not given."""
-        self._known.add(name)
-        value = self._given.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, str) or len(value) > longest or _CONTROL.search(value):
-            raise BadParameter(name, f"must be a text of at most {longest} characters")
-        return value
-
-    def flag(self, name: str) -> bool:
-        """True or false; false if not given."""
-        self._known.add(name)
-        value = self._given.get(name, False)
-        if not isinstance(value, bool):
-            raise BadParameter(name, "must be true or false")
-        return value
-
-    def end(self) -> None:
-        """Refuse what nobody read."""
-        for name in self._given:
-            if name not in self._known:
-                known = ", ".join(sorted(self._known)) or "none"
-                raise BadParameter(name, f"is not known here; known: {known}")

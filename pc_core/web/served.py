@@ -4,38 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pc_core.reading import Reader
-
 if TYPE_CHECKING:
     from pc_core.config import Settings
     from pc_core.health.readiness import Ready
-    from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+    from pc_core.identity.account import PendingSignIn, SignInProgress
+    from pc_core.reading import Reader
     from pc_core.sync.report import Mode, Report, Trigger
 
 
-class SignIn(Protocol):
-    """Device code sign-ins; `sign_in.SignIn` fulfils it."""
+class SignIns(Protocol):
+    """Device code sign-ins."""
 
     def start(self) -> PendingSignIn:
-        """Begin one."""
+        """Start one."""
 
     def poll(self, flow_id: str, *, confirm_account: str | None = None) -> SignInProgress:
-        """Go on with one as far as possible now."""
+        """Continue one as far as possible now."""
 
 
-class App(Protocol):
-    """The app's parts; asking for one whose settings are missing raises FixSetting."""
+class ServedApp(Protocol):
+    """The app's parts; each raises FixSetting where a setting of it is missing."""
 
     @property
     def settings(self) -> Settings:
-        """Checked already."""
+        """Validated settings."""
 
     @property
     def reader(self) -> Reader:
-        """What is stored."""
+        """The stored data."""
 
     @property
-    def sign_in(self) -> SignIn:
+    def sign_in(self) -> SignIns:
         """The sign-in to Partner Center."""
 
     def operator_key(self) -> str | None:
@@ -50,7 +49,7 @@ class App(Protocol):
         invocation_id: str | None = None,
         budget_s: float | None = None,
     ) -> Report:
-        """One run."""
+        """Run a sync."""
 
     def replay_quarantine(
         self,
@@ -62,7 +61,7 @@ class App(Protocol):
         """Read the quarantine again, as a run of its own."""
 
     def health(self) -> Ready:
-        """Whether the app can do its work; `health.Readiness` answers."""
+        """Whether the app can do its work."""
 
     def status(self) -> dict[str, Any]:
-        """How the sync stands; `health.describe` answers."""
+        """The status of the sync; `health.status.describe`."""

@@ -14,8 +14,8 @@ import pytest
 
 from dev.simulator import Simulator
 from pc_core.config import Settings
-from pc_core.identity.blobs import new_key
 from pc_core.wiring.app import App
+from tests.identity.world import new_key
 
 CLONE = Path(__file__).parents[2]
 
@@ -48,7 +48,6 @@ def settings(
         "HUNTER_PARTNER_CENTER_AUTHORITY": simulator.authority,
         "HUNTER_PARTNER_CENTER_TOKEN_CACHE_PATH": f"{container_name}/token-cache",
         "HUNTER_PARTNER_CENTER_PAGE_DELAY": "0s",
-        "HUNTER_PARTNER_CENTER_LEASE": "2s",
         "HUNTER_DATABASE_URL": database_url,
         "HUNTER_TOKEN_CACHE_KEY": new_key(),
         "AzureWebJobsStorage": azurite,
@@ -100,7 +99,7 @@ def signed_in(app: App, simulator: Simulator) -> App:
     simulator.entra.approve(pending.user_code)
     for _ in range(20):
         progress = app.sign_in.poll(pending.id)
-        if progress.is_final:
+        if progress.state != "pending":
             break
         time.sleep(0.3)
     assert progress.state == "completed", progress

@@ -44,7 +44,12 @@ def wait_for_pages(query: Query, pages: int) -> None:
     raise AssertionError("the run saved no pages")
 
 
-def wait_out_the_lease(app: App) -> None:
+def pass_the_lease(query: Query, app: App) -> None:
+    """Let as much time pass for the lease as it lasts, and run as soon as that is possible."""
+    query(
+        "UPDATE partner_center_sync_state"
+        " SET lease_expires_at = lease_expires_at - interval '120 s' RETURNING 1"
+    )
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if app.sync(trigger="command").state != "already_running":
@@ -67,7 +72,7 @@ def test_a_run_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(
     os.kill(child.pid, signal.SIGSTOP)
     try:
         while_frozen = signed_in.sync(trigger="command")
-        wait_out_the_lease(signed_in)
+        pass_the_lease(query, signed_in)
         settled = signed_in.sync(trigger="command")
         places, runs = query(PLACES), query("SELECT count(*) FROM partner_center_sync_runs")
     finally:
@@ -94,7 +99,7 @@ def test_a_killed_run_is_taken_over_once_its_lease_has_expired(
 
     at_once = signed_in.sync(trigger="command")
     killed = query("SELECT task_id FROM partner_center_sync_runs")[0]["task_id"]
-    wait_out_the_lease(signed_in)
+    pass_the_lease(query, signed_in)
     while signed_in.sync(trigger="command").state == "partial":
         pass
 

@@ -1,4 +1,4 @@
-"""Settings: checked all at once, with every wrong key named and no value told."""
+"""Settings: checked all at once; the message names every wrong key and no value."""
 
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ def test_nothing_set_means_switched_off_with_the_documented_defaults() -> None:
     assert settings.retention_days == 400
 
 
-def test_everything_wrong_is_named_in_one_message_and_no_value_is_told() -> None:
+def test_everything_wrong_is_named_in_one_message_without_its_value() -> None:
     wrong = {
         "HUNTER_PARTNER_CENTER_API_URL": "ftp://hush-1",
         "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "hush-2",
@@ -78,6 +78,18 @@ def test_an_identity_and_a_key_vault_stand_in_for_secrets() -> None:
     )
 
     assert settings.storage_account == "account"
+
+
+def test_the_functions_timeout_is_the_hosts() -> None:
+    ours, other = Settings.from_env({}), "AzureFunctionsJobHost__functionTimeout"
+
+    assert ours.function_timeout == timedelta(minutes=30)
+    assert Settings.from_env({other: "01:00:00"}).function_timeout == timedelta(hours=1)
+
+
+def test_a_run_has_to_end_before_the_host_ends_it() -> None:
+    with pytest.raises(FixSetting, match="RUN_BUDGET must be shorter than functionTimeout"):
+        Settings.from_env({**COMPLETE, "HUNTER_PARTNER_CENTER_RUN_BUDGET": "30m"})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""One instance of the app in a process of its own: renews its token whenever it is told to.
+"""One instance of the app in a process of its own: renews its token for each line that it reads.
 
-Reads a line per round from standard input, and answers with the token's digest or an error.
+For each line of standard input it answers with the token's digest or an error.
 """
 
 import json

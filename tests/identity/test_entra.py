@@ -4,22 +4,18 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.storage.blob import ContainerClient
 
-from dev.simulator import ADA, BORA, OUTSIDER, TOKEN_ERRORS, Fault, Simulator
+from dev.simulator import ADA, BORA, OUTSIDER, TOKEN_ERRORS, Fault
 from pc_core.errors import FixSetting, SignInNeeded, SignInState, TryLater
 from pc_core.identity.device_codes import EntraDeviceCodes
-from pc_core.identity.entra import EntraConnection
 from pc_core.identity.refusals import sign_in_state
 from pc_core.identity.token_cache import TokenCacheBlob
-from pc_core.identity.tokens import EntraTokens
-from tests.identity.world import BLOB, SCOPE, obtain, sign_in
-
-OtherApps = Callable[[], EntraTokens]
+from tests.identity.world import SCOPE, World
 
 SIGN_IN = SignInState.SIGN_IN_NEEDED
 CONSENT = SignInState.ADMIN_CONSENT_NEEDED
@@ -61,11 +57,6 @@ def answer(error: str | None, number: int | None = None, **more: Any) -> dict[st
     if number is not None:
         body |= {"error_codes": [number], "error_description": f"AADSTS{number}: any text"}
     return body | more
-
-
-def saved(container: ContainerClient) -> bytes:
-    content: bytes = container.download_blob(BLOB).readall()
-    return content
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -115,15 +106,13 @@ def test_the_error_decides_and_the_number_only_refines(
 @pytest.mark.parametrize(
     "number", sorted(number for number in TOKEN_ERRORS if isinstance(number, int))
 )
-def test_each_refusal_arrives_through_msal_as_its_state(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens, number: int
-) -> None:
+def test_each_refusal_arrives_through_msal_as_its_state(world: World, number: int) -> None:
     expected = {row[1]: row[2] for row in ROWS}.get(number, SIGN_IN)
-    sign_in(simulator, device_codes, tokens)
-    simulator.entra.fail_with(number, grant="refresh_token")
+    world.sign_in()
+    world.entra.fail_with(number, grant="refresh_token")
 
     with pytest.raises(SignInNeeded) as refused:
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
     assert (refused.value.state, refused.value.code) == (expected, f"AADSTS{number}")
     assert refused.value.correlation_id
@@ -132,60 +121,46 @@ def test_each_refusal_arrives_through_msal_as_its_state(
 # --- silent tokens -------------------------------------------------------------------------------
 
 
-def test_a_saved_sign_in_yields_a_token_and_its_account(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-) -> None:
-    new = sign_in(simulator, device_codes, tokens)
+def test_a_saved_sign_in_yields_a_token_and_its_account(world: World) -> None:
+    new = world.sign_in()
 
-    token = open_tokens().token()
+    token = world.open_tokens().token()
 
     assert token.access_token == new.token.access_token
     assert token.account == new.token.account
     assert token.account.username == ADA.username
-    assert token.account.tenant_id == simulator.tenant_id
+    assert token.account.tenant_id == world.simulator.tenant_id
     assert ADA.object_id in token.account.account_id
 
 
-def test_without_a_saved_cache_somebody_has_to_sign_in(
-    simulator: Simulator, tokens: EntraTokens
-) -> None:
+def test_without_a_saved_cache_somebody_has_to_sign_in(world: World) -> None:
     with pytest.raises(SignInNeeded) as refused:
-        tokens.token()
+        world.tokens.token()
 
     assert refused.value.code == "token_cache_missing"
-    assert tokens.renewed_at() is None
-    assert tokens.account() is None
-    assert simulator.requests == []
+    assert world.tokens.renewed_at() is None
+    assert world.tokens.account() is None
+    assert world.simulator.requests == []
 
 
-def test_a_cache_in_another_format_is_reported_and_left_untouched(
-    container: ContainerClient, blob: TokenCacheBlob, tokens: EntraTokens
-) -> None:
-    blob.replace(b'{"AccessToken": {}}')
-    before = saved(container)
+def test_a_cache_in_another_format_is_reported_and_left_untouched(world: World) -> None:
+    world.blob.replace(b'{"AccessToken": {}}')
+    before = world.saved()
 
     with pytest.raises(SignInNeeded) as refused:
-        tokens.token()
+        world.tokens.token()
 
     assert refused.value.code == "token_cache_unreadable"
-    assert saved(container) == before
+    assert world.saved() == before
 
 
-def test_within_a_minute_the_token_in_memory_is_used_without_asking(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    blob: TokenCacheBlob,
-    connection: EntraConnection,
-) -> None:
+def test_within_a_minute_the_token_in_memory_is_used_without_asking(world: World) -> None:
     clock = [datetime.now(UTC)]
-    tokens = EntraTokens(connection, blob, scope=SCOPE, now=lambda: clock[0])
-    old = sign_in(simulator, device_codes, tokens).token
+    tokens = world.open_tokens(now=lambda: clock[0])
+    old = world.sign_in(tokens).token
     tokens.token()
-    other = EntraTokens(connection, blob, scope=SCOPE)
-    newer = sign_in(simulator, device_codes, other).token
+    other = world.open_tokens()
+    newer = world.sign_in(other).token
 
     within = tokens.token()
     clock[0] += timedelta(seconds=61)
@@ -195,158 +170,114 @@ def test_within_a_minute_the_token_in_memory_is_used_without_asking(
     assert after.access_token == newer.access_token
 
 
-def test_a_new_run_uses_what_was_saved_meanwhile(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    tokens.token()
-    newer = sign_in(simulator, device_codes, open_tokens(), BORA)
+def test_a_new_run_uses_what_was_saved_meanwhile(world: World) -> None:
+    world.sign_in()
+    world.tokens.token()
+    newer = world.sign_in(world.open_tokens(), BORA)
 
-    tokens.forget()
+    world.tokens.forget()
 
-    assert tokens.token() == newer.token
+    assert world.tokens.token() == newer.token
 
 
-def test_an_expired_token_is_renewed_and_saved(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-    blob: TokenCacheBlob,
-) -> None:
-    simulator.entra.behaviour.access_token_lifetime_s = 60
-    old = sign_in(simulator, device_codes, tokens)
-    simulator.entra.behaviour.access_token_lifetime_s = 3600
-    etag = blob.etag()
+def test_an_expired_token_is_renewed_and_saved(world: World) -> None:
+    world.entra.behaviour.access_token_lifetime_s = 60
+    old = world.sign_in()
+    world.entra.behaviour.access_token_lifetime_s = 3600
+    etag = world.blob.etag()
 
-    token = tokens.token()
+    token = world.tokens.token()
 
     assert token.access_token != old.token.access_token
-    assert blob.etag() != etag
-    assert open_tokens().token() == token
-    assert simulator.entra.token_requests["refresh_token"] == 1
+    assert world.blob.etag() != etag
+    assert world.open_tokens().token() == token
+    assert world.entra.token_requests["refresh_token"] == 1
 
 
-def test_nothing_is_saved_when_nothing_changed(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-    blob: TokenCacheBlob,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    etag = blob.etag()
+def test_nothing_is_saved_when_nothing_changed(world: World) -> None:
+    world.sign_in()
+    etag = world.blob.etag()
 
-    open_tokens().token()
+    world.open_tokens().token()
 
-    assert blob.etag() == etag
+    assert world.blob.etag() == etag
 
 
-def test_a_forced_refresh_does_not_give_the_refused_token_again(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    refused = tokens.token()
+def test_a_forced_refresh_does_not_give_the_refused_token_again(world: World) -> None:
+    world.sign_in()
+    refused = world.tokens.token()
 
-    fresh = tokens.token(refresh=True)
+    fresh = world.tokens.token(refresh=True)
 
     assert fresh.access_token != refused.access_token
-    assert tokens.token() == fresh
+    assert world.tokens.token() == fresh
 
 
-def test_a_forced_refresh_takes_what_another_instance_has_renewed(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    tokens.token()
-    renewed = open_tokens().token(refresh=True)
+def test_a_forced_refresh_takes_what_another_instance_has_renewed(world: World) -> None:
+    world.sign_in()
+    world.tokens.token()
+    renewed = world.open_tokens().token(refresh=True)
 
-    assert tokens.token(refresh=True) == renewed
-    assert simulator.entra.token_requests["refresh_token"] == 1
+    assert world.tokens.token(refresh=True) == renewed
+    assert world.entra.token_requests["refresh_token"] == 1
 
 
-def test_a_claims_challenge_goes_to_entra(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    old = tokens.token()
+def test_a_claims_challenge_goes_to_entra(world: World) -> None:
+    world.sign_in()
+    old = world.tokens.token()
 
-    token = tokens.token(claims='{"access_token":{"acrs":{"essential":true,"value":"c1"}}}')
+    token = world.tokens.token(claims='{"access_token":{"acrs":{"essential":true,"value":"c1"}}}')
 
     assert token.access_token != old.access_token
-    assert any("acrs" in claims for claims in simulator.entra.claims_received)
+    assert any("acrs" in claims for claims in world.entra.claims_received)
 
 
-def test_the_time_of_the_last_renewal_is_kept_with_the_cache(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    connection: EntraConnection,
-    blob: TokenCacheBlob,
-    open_tokens: OtherApps,
-) -> None:
+def test_the_time_of_the_last_renewal_is_kept_with_the_cache(world: World) -> None:
     clock = [datetime(2026, 6, 1, tzinfo=UTC)]
-    tokens = EntraTokens(connection, blob, scope=SCOPE, now=lambda: clock[0])
-    sign_in(simulator, device_codes, tokens)
-    signed_in_at = open_tokens().renewed_at()
+    tokens = world.open_tokens(now=lambda: clock[0])
+    world.sign_in(tokens)
+    signed_in_at = world.open_tokens().renewed_at()
     clock[0] += timedelta(days=3)
 
     tokens.token(refresh=True)
 
     assert signed_in_at == datetime(2026, 6, 1, tzinfo=UTC)
-    assert open_tokens().renewed_at() == datetime(2026, 6, 4, tzinfo=UTC)
+    assert world.open_tokens().renewed_at() == datetime(2026, 6, 4, tzinfo=UTC)
 
 
-def test_a_dead_sign_in_is_not_remembered_once_somebody_has_signed_in(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-) -> None:
+def test_a_dead_sign_in_is_not_remembered_once_somebody_has_signed_in(world: World) -> None:
     """MSAL answers an equal request with the last refusal for a minute."""
-    sign_in(simulator, device_codes, tokens)
-    simulator.entra.revoke()
+    world.sign_in()
+    world.entra.revoke()
     with pytest.raises(SignInNeeded):
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
-    sign_in(simulator, device_codes, open_tokens())
+    world.sign_in(world.open_tokens())
 
-    assert tokens.token(refresh=True).account.username == ADA.username
+    assert world.tokens.token(refresh=True).account.username == ADA.username
 
 
-def test_a_refusal_that_an_administrator_has_undone_is_asked_again_at_once(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    simulator.entra.fail_with(65001, grant="refresh_token")
+def test_a_refusal_that_an_administrator_has_undone_is_asked_again_at_once(world: World) -> None:
+    world.sign_in()
+    world.entra.fail_with(65001, grant="refresh_token")
     with pytest.raises(SignInNeeded):
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
-    simulator.entra.fail_with(None)
+    world.entra.fail_with(None)
 
-    assert tokens.token(refresh=True).access_token
+    assert world.tokens.token(refresh=True).access_token
 
 
-def test_a_refusal_leaves_the_saved_cache_alone(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    container: ContainerClient,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    before = saved(container)
-    simulator.entra.revoke()
+def test_a_refusal_leaves_the_saved_cache_alone(world: World) -> None:
+    world.sign_in()
+    before = world.saved()
+    world.entra.revoke()
 
     with pytest.raises(SignInNeeded) as refused:
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
     assert refused.value.code == "AADSTS50173"
-    assert saved(container) == before
+    assert world.saved() == before
 
 
 class LateWinner:
@@ -374,20 +305,16 @@ class LateWinner:
 
 
 def test_on_a_refused_refresh_token_the_winners_are_tried_before_a_state_is_recorded(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    connection: EntraConnection,
-    blob: TokenCacheBlob,
+    world: World,
 ) -> None:
-    sign_in(simulator, device_codes, tokens)
-    old, _ = blob.load() or (b"", "")
-    simulator.entra.behaviour.old_refresh_tokens = "refused"
-    winners = tokens.token(refresh=True)
-    newer, _ = blob.load() or (b"", "")
-    blob.replace(old)
-    late = LateWinner(blob, newer)
-    loser = EntraTokens(connection, late, scope=SCOPE, sleep=late.win)
+    world.sign_in()
+    old, _ = world.blob.load() or (b"", "")
+    world.entra.behaviour.old_refresh_tokens = "refused"
+    winners = world.tokens.token(refresh=True)
+    newer, _ = world.blob.load() or (b"", "")
+    world.blob.replace(old)
+    late = LateWinner(world.blob, newer)
+    loser = world.open_tokens(late, sleep=late.win)
 
     token = loser.token(refresh=True)
 
@@ -404,24 +331,18 @@ class Overtaken(LateWinner):
         return super().save(content, etag=etag)
 
 
-def test_the_loser_of_a_race_uses_the_winners_tokens(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    connection: EntraConnection,
-    blob: TokenCacheBlob,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    old, _ = blob.load() or (b"", "")
-    winners = tokens.token(refresh=True)
-    newer, _ = blob.load() or (b"", "")
-    blob.replace(old)
-    loser = EntraTokens(connection, Overtaken(blob, newer), scope=SCOPE)
+def test_the_loser_of_a_race_uses_the_winners_tokens(world: World) -> None:
+    world.sign_in()
+    old, _ = world.blob.load() or (b"", "")
+    winners = world.tokens.token(refresh=True)
+    newer, _ = world.blob.load() or (b"", "")
+    world.blob.replace(old)
+    loser = world.open_tokens(Overtaken(world.blob, newer))
 
     token = loser.token(refresh=True)
 
     assert token == winners
-    assert (blob.load() or (b"", ""))[0] == newer
+    assert (world.blob.load() or (b"", ""))[0] == newer
 
 
 class FailingOnce(LateWinner):
@@ -434,24 +355,17 @@ class FailingOnce(LateWinner):
         return super().save(content, etag=etag)
 
 
-def test_tokens_that_could_not_be_saved_are_saved_the_next_time(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    connection: EntraConnection,
-    blob: TokenCacheBlob,
-    open_tokens: OtherApps,
-) -> None:
-    simulator.entra.behaviour.old_refresh_tokens = "refused"
-    sign_in(simulator, device_codes, tokens)
-    unlucky = EntraTokens(connection, FailingOnce(blob, b""), scope=SCOPE)
+def test_tokens_that_could_not_be_saved_are_saved_the_next_time(world: World) -> None:
+    world.entra.behaviour.old_refresh_tokens = "refused"
+    world.sign_in()
+    unlucky = world.open_tokens(FailingOnce(world.blob, b""))
     with pytest.raises(TryLater):
         unlucky.token(refresh=True)
 
     unlucky.token()
 
-    assert open_tokens().token(refresh=True).access_token
-    assert simulator.entra.token_requests["refresh_token"] == 2
+    assert world.open_tokens().token(refresh=True).access_token
+    assert world.entra.token_requests["refresh_token"] == 2
 
 
 class Unreachable(LateWinner):
@@ -463,16 +377,11 @@ class Unreachable(LateWinner):
         return super().etag()
 
 
-def test_storage_out_of_reach_does_not_end_a_run_that_has_a_good_token(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    connection: EntraConnection,
-    blob: TokenCacheBlob,
-) -> None:
+def test_storage_out_of_reach_does_not_end_a_run_that_has_a_good_token(world: World) -> None:
     clock = [datetime.now(UTC)]
-    unsteady = Unreachable(blob, b"")
-    tokens = EntraTokens(connection, unsteady, scope=SCOPE, now=lambda: clock[0])
-    sign_in(simulator, device_codes, tokens)
+    unsteady = Unreachable(world.blob, b"")
+    tokens = world.open_tokens(unsteady, now=lambda: clock[0])
+    world.sign_in(tokens)
     token = tokens.token()
     unsteady.refused = True
     clock[0] += timedelta(minutes=2)
@@ -488,17 +397,15 @@ def test_storage_out_of_reach_does_not_end_a_run_that_has_a_good_token(
 # --- troubles ------------------------------------------------------------------------------------
 
 
-def test_throttling_is_a_passing_trouble_with_its_wait(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    simulator.faults.add(Fault(kind="status", target="token", status=429, retry_after_s=17))
+def test_throttling_is_transient_and_says_how_long_to_wait(world: World) -> None:
+    world.sign_in()
+    world.simulator.faults.add(Fault(kind="status", target="token", status=429, retry_after_s=17))
 
     with pytest.raises(TryLater) as failed:
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
     assert (failed.value.code, failed.value.retry_after_s) == ("entra_unavailable", 17.0)
-    assert tokens.token(refresh=True).access_token
+    assert world.tokens.token(refresh=True).access_token
 
 
 @pytest.mark.parametrize(
@@ -512,45 +419,36 @@ def test_throttling_is_a_passing_trouble_with_its_wait(
     ],
     ids=lambda fault: fault.kind,
 )
-def test_trouble_at_entra_does_not_ask_for_a_sign_in(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens, fault: Fault
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    simulator.faults.add(fault)
+def test_trouble_at_entra_does_not_ask_for_a_sign_in(world: World, fault: Fault) -> None:
+    world.sign_in()
+    world.simulator.faults.add(fault)
 
     with pytest.raises(TryLater) as failed:
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
     assert failed.value.code == "entra_unavailable"
-    assert tokens.token(refresh=True).access_token
+    assert world.tokens.token(refresh=True).access_token
 
 
 @pytest.mark.parametrize("code", ["temporarily_unavailable", "server_error"])
-def test_a_transient_error_does_not_ask_for_a_sign_in(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens, code: str
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    simulator.entra.fail_with(code, grant="refresh_token", times=1, status=400)
+def test_a_transient_error_does_not_ask_for_a_sign_in(world: World, code: str) -> None:
+    world.sign_in()
+    world.entra.fail_with(code, grant="refresh_token", times=1, status=400)
 
     with pytest.raises(TryLater):
-        tokens.token(refresh=True)
+        world.tokens.token(refresh=True)
 
 
-def test_trouble_while_finding_entra_is_a_passing_trouble(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: OtherApps,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    simulator.faults.add(Fault(kind="status", target="discovery", status=503))
+def test_trouble_while_finding_entra_is_transient(world: World) -> None:
+    world.sign_in()
+    world.simulator.faults.add(Fault(kind="status", target="discovery", status=503))
 
     with pytest.raises(TryLater):
-        open_tokens().token()
+        world.open_tokens().token()
 
 
-def test_an_unknown_tenant_is_a_wrong_setting(connect: Callable[..., EntraConnection]) -> None:
-    nowhere = connect(tenant_id="0f0f0f0f-0000-4000-8000-000000000000")
+def test_an_unknown_tenant_is_a_wrong_setting(world: World) -> None:
+    nowhere = world.connect(tenant_id="0f0f0f0f-0000-4000-8000-000000000000")
 
     with pytest.raises(SignInNeeded) as refused:
         EntraDeviceCodes(nowhere, scope=SCOPE).start()
@@ -558,15 +456,9 @@ def test_an_unknown_tenant_is_a_wrong_setting(connect: Callable[..., EntraConnec
     assert (refused.value.state, refused.value.code) == (CONFIG, "tenant_not_found")
 
 
-def test_a_sign_in_of_another_tenant_than_the_configured_one_is_refused(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    connect: Callable[..., EntraConnection],
-    blob: TokenCacheBlob,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    moved = EntraTokens(connect(tenant_id=OUTSIDER.tenant_id), blob, scope=SCOPE)
+def test_a_sign_in_of_another_tenant_than_the_configured_one_is_refused(world: World) -> None:
+    world.sign_in()
+    moved = world.open_tokens(connection=world.connect(tenant_id=OUTSIDER.tenant_id))
 
     with pytest.raises(SignInNeeded) as refused:
         moved.token()
@@ -574,15 +466,9 @@ def test_a_sign_in_of_another_tenant_than_the_configured_one_is_refused(
     assert (refused.value.state, refused.value.code) == (CONFIG, "other_tenant")
 
 
-def test_a_cache_of_another_app_registration_needs_a_sign_in(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    connect: Callable[..., EntraConnection],
-    blob: TokenCacheBlob,
-) -> None:
-    sign_in(simulator, device_codes, tokens)
-    other = EntraTokens(connect(client_id="another-app"), blob, scope=SCOPE)
+def test_a_cache_of_another_app_registration_needs_a_sign_in(world: World) -> None:
+    world.sign_in()
+    other = world.open_tokens(connection=world.connect(client_id="another-app"))
 
     with pytest.raises(SignInNeeded) as refused:
         other.token()
@@ -590,46 +476,38 @@ def test_a_cache_of_another_app_registration_needs_a_sign_in(
     assert refused.value.code == "no_refresh_token"
 
 
-def test_two_accounts_in_one_cache_are_refused(
-    simulator: Simulator, device_codes: EntraDeviceCodes, tokens: EntraTokens
-) -> None:
-    ada = obtain(simulator, device_codes)
-    bora = obtain(simulator, device_codes, BORA)
+def test_two_accounts_in_one_cache_are_refused(world: World) -> None:
+    ada = world.obtain()
+    bora = world.obtain(BORA)
     one, two = json.loads(ada.cache), json.loads(bora.cache)
     both = {kind: one[kind] | two[kind] for kind in one}
-    tokens.replace(type(ada)(cache=json.dumps(both), token=ada.token, has_refresh_token=True))
+    world.tokens.replace(replace(ada, cache=json.dumps(both)))
 
     with pytest.raises(SignInNeeded) as refused:
-        tokens.token()
+        world.tokens.token()
 
     assert (refused.value.state, refused.value.code) == (ACCOUNT, "several_accounts")
 
 
-def test_nothing_secret_is_shown_by_what_a_debugger_prints(
-    simulator: Simulator, device_codes: EntraDeviceCodes
-) -> None:
-    code = device_codes.start()
-    new = obtain(simulator, device_codes)
+def test_nothing_secret_is_shown_by_what_a_debugger_prints(world: World) -> None:
+    code = world.device_codes.start()
+    new = world.obtain()
 
-    shown = repr((code, device_codes.ask(code.flow), new))
+    shown = repr((code, world.device_codes.ask(code.flow), new))
 
     assert str(code.flow["device_code"]) not in shown
     assert new.token.access_token not in shown
 
 
 def test_no_token_is_logged_or_kept_in_plain(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    container: ContainerClient,
-    caplog: pytest.LogCaptureFixture,
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        new = sign_in(simulator, device_codes, tokens)
-        tokens.token(refresh=True)
-        simulator.entra.revoke()
+        new = world.sign_in()
+        world.tokens.token(refresh=True)
+        world.entra.revoke()
         with pytest.raises(SignInNeeded) as refused:
-            tokens.token(refresh=True)
+            world.tokens.token(refresh=True)
 
     cache = json.loads(new.cache)
     secrets = [
@@ -640,7 +518,7 @@ def test_no_token_is_logged_or_kept_in_plain(
     ours = "\n".join(record.getMessage() for record in caplog.records)
     assert secrets
     for secret in secrets:
-        assert secret.encode() not in saved(container)
+        assert secret.encode() not in world.saved()
         assert secret not in str(refused.value)
         assert secret not in ours
 
@@ -648,17 +526,15 @@ def test_no_token_is_logged_or_kept_in_plain(
 # --- device codes --------------------------------------------------------------------------------
 
 
-def test_a_device_code_is_asked_for_once_per_call(
-    simulator: Simulator, device_codes: EntraDeviceCodes
-) -> None:
-    code = device_codes.start()
+def test_a_device_code_is_asked_for_once_per_call(world: World) -> None:
+    code = world.device_codes.start()
     started = time.monotonic()
 
-    answer = device_codes.ask(code.flow)
+    answer = world.device_codes.ask(code.flow)
 
     assert answer.outcome == "pending"
     assert time.monotonic() - started < 2
-    assert simulator.entra.token_requests == {"device_code": 1}
+    assert world.entra.token_requests == {"device_code": 1}
     assert code.user_code in code.message
     assert code.interval_s == 5
     assert timedelta(minutes=14) < code.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
@@ -674,33 +550,28 @@ def test_a_device_code_is_asked_for_once_per_call(
     ids=["declined", "expired", "unknown"],
 )
 def test_the_other_ends_of_a_device_code(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    prepare: Callable[[Any], None],
-    outcome: str,
+    world: World, prepare: Callable[[Any], None], outcome: str
 ) -> None:
-    code = device_codes.start()
-    prepare(simulator.entra)
+    code = world.device_codes.start()
+    prepare(world.entra)
 
-    assert device_codes.ask(code.flow).outcome == outcome
+    assert world.device_codes.ask(code.flow).outcome == outcome
 
 
 @pytest.mark.parametrize(("number", "state"), [(53003, POLICY), (7000218, CONFIG)])
-def test_a_refused_device_code_says_why(
-    simulator: Simulator, device_codes: EntraDeviceCodes, number: int, state: SignInState
-) -> None:
-    code = device_codes.start()
-    simulator.entra.approve(code.user_code)
-    simulator.entra.fail_with(number, grant="device_code")
+def test_a_refused_device_code_says_why(world: World, number: int, state: SignInState) -> None:
+    code = world.device_codes.start()
+    world.entra.approve(code.user_code)
+    world.entra.fail_with(number, grant="device_code")
 
-    answer = device_codes.ask(code.flow)
+    answer = world.device_codes.ask(code.flow)
 
     assert (answer.outcome, answer.state) == ("refused", state)
     assert answer.reason_code == f"AADSTS{number}"
 
 
-def test_an_unknown_app_cannot_start(connect: Callable[..., EntraConnection]) -> None:
-    other = EntraDeviceCodes(connect(client_id="another-app"), scope=SCOPE)
+def test_an_unknown_app_cannot_start(world: World) -> None:
+    other = EntraDeviceCodes(world.connect(client_id="another-app"), scope=SCOPE)
 
     with pytest.raises(SignInNeeded) as refused:
         other.start()
@@ -708,8 +579,6 @@ def test_an_unknown_app_cannot_start(connect: Callable[..., EntraConnection]) ->
     assert (refused.value.state, refused.value.code) == (CONFIG, "AADSTS700016")
 
 
-def test_a_scope_that_msal_keeps_for_itself_is_a_wrong_setting(
-    connection: EntraConnection,
-) -> None:
+def test_a_scope_that_msal_keeps_for_itself_is_a_wrong_setting(world: World) -> None:
     with pytest.raises(FixSetting):
-        EntraDeviceCodes(connection, scope="offline_access").start()
+        EntraDeviceCodes(world.connection, scope="offline_access").start()

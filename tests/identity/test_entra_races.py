@@ -4,17 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dev.simulator import Simulator
-from pc_core.identity.device_codes import EntraDeviceCodes
-from pc_core.identity.tokens import EntraTokens
-from tests.identity.world import FixedKeys, sign_in
+from tests.identity.world import World
 
 ROUNDS = 50
 CLONE = Path(__file__).parents[2]
@@ -62,25 +59,18 @@ def two_instances(given: dict[str, Any]) -> Iterator[tuple[Instance, Instance]]:
 
 @pytest.mark.parametrize("old_refresh_tokens", ["valid", "refused"])
 def test_no_refresh_token_is_lost_when_two_instances_renew_at_once(
-    simulator: Simulator,
-    device_codes: EntraDeviceCodes,
-    tokens: EntraTokens,
-    open_tokens: Callable[[], EntraTokens],
-    keys: FixedKeys,
-    azurite: str,
-    container_name: str,
-    old_refresh_tokens: str,
+    world: World, azurite: str, container_name: str, old_refresh_tokens: str
 ) -> None:
     """Also where every refresh token works only once: a lost one would end the sign-in."""
-    sign_in(simulator, device_codes, tokens)
-    simulator.entra.behaviour.old_refresh_tokens = old_refresh_tokens  # type: ignore[assignment]
+    world.sign_in()
+    world.entra.behaviour.old_refresh_tokens = old_refresh_tokens  # type: ignore[assignment]
     given = {
         "container": container_name,
         "storage": azurite,
-        "key": keys.keys[0],
-        "client_id": simulator.client_id,
-        "tenant_id": simulator.tenant_id,
-        "authority": simulator.authority,
+        "key": world.keys.keys[0],
+        "client_id": world.simulator.client_id,
+        "tenant_id": world.simulator.tenant_id,
+        "authority": world.simulator.authority,
     }
     with two_instances(given) as both:
         rounds = []
@@ -93,4 +83,4 @@ def test_no_refresh_token_is_lost_when_two_instances_renew_at_once(
     renewals = {answer for pair in rounds for answer in pair}
     assert failures == []
     assert len(renewals) >= ROUNDS
-    assert open_tokens().token(refresh=True).access_token
+    assert world.open_tokens().token(refresh=True).access_token

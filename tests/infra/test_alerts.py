@@ -15,8 +15,8 @@ from pc_core.config import Settings
 from pc_core.errors import FixSetting, SignInNeeded, SignInState
 from pc_core.identity.token import Token
 from pc_core.observe import events
-from pc_core.web.routes.sync import RunFailed, run_on_schedule
 from pc_core.wiring.app import App
+from pc_core.wiring.timer import RunFailed, run_on_schedule
 from tests.infra import kusto
 from tests.infra.templates import rules
 from tests.infra.windows import windows

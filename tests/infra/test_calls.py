@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,7 @@ def test_the_leases_heartbeats_count_too(
 ) -> None:
     calls_of_a_run(signed_in, lines)
     quick = calls_of_a_run(signed_in, lines)
+    signed_in.parts.__dict__["sync"] = replace(signed_in.parts.sync, lease_s=2.0)
     simulator.faults.add(Fault(kind="latency", target="list", seconds=1.5, times=1))
 
     slow = calls_of_a_run(signed_in, lines)

@@ -28,9 +28,9 @@ from dev.services.postgres import Certificate, Postgres, system_binaries
 from dev.services.processes import Supervisor, accepts_connections, free_port
 from pc_core.config import Settings
 from pc_core.errors import FixSetting, PartnerCenterSyncError
-from pc_core.identity.blobs import new_key
 from pc_core.store.pool import Database, entra_password
 from pc_core.wiring.app import App
+from tests.identity.world import new_key
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 HOST = "psql-test.postgres.database.example"
@@ -284,12 +284,12 @@ def storage_app(
 def test_the_storage_is_reached_with_the_identity_over_tls(
     storage_app: App, identity: Identity
 ) -> None:
-    storage_app._container.create_container()
-    blob = storage_app._container.get_blob_client("cache")
+    storage_app.parts.container.create_container()
+    blob = storage_app.parts.container.get_blob_client("cache")
     blob.upload_blob(b"content")
 
     assert blob.download_blob().readall() == b"content"
-    assert storage_app.token_cache.etag() is not None
+    assert storage_app.parts.token_cache.etag() is not None
     assert {each["resource"] for each in identity.asked} == {"https://storage.azure.com"}
     assert {each["client_id"] for each in identity.asked} == {CLIENT_ID}
 
@@ -300,6 +300,6 @@ def test_a_token_that_has_expired_is_refused_and_said_so(
     identity.issue["https://storage.azure.com"] = lambda: storage_token(-30)
 
     with pytest.raises(PartnerCenterSyncError) as refused:
-        storage_app.token_cache.etag()
+        storage_app.parts.token_cache.etag()
 
     assert isinstance(refused.value, FixSetting), refused.value.code

@@ -13,7 +13,7 @@ import pytest
 
 from pc_core.config import Settings
 from pc_core.web.door import answer_request
-from pc_core.web.exchange import Answer, Request
+from pc_core.web.exchange import HttpAnswer, HttpRequest
 from pc_core.web.routes import runs
 from pc_core.wiring.app import App
 from tests.identity.test_key_vault import Vault, clock, connect, vault
@@ -22,21 +22,22 @@ __all__ = ["clock", "vault"]
 
 KEY = "the-operators-own-key"
 
+ATTEMPTS = 3
+"""How often the SDK tries, each time that it is asked."""
+
 
 @pytest.fixture
 def app(vault: Vault, clock: list[float], tmp_path: Path) -> Iterator[App]:
     """The app with a Key Vault and nothing else; App Service Authentication is off."""
-    made = App(
-        Settings.from_env({"HUNTER_KEY_VAULT_URL": f"https://localhost:{vault.server_port}"})
-    )
+    made = App(Settings.from_env({"HUNTER_KEY_VAULT_URL": vault.url}))
     # In the place of the part that would be built for a vault with a name of Azure's.
-    made.__dict__["_key_vault"] = connect(vault, clock)
+    made.parts.__dict__["key_vault"] = connect(vault, clock)
     yield made
-    made.__dict__["_key_vault"].close()
+    made.close()
 
 
-def ask(app: App, key: str | None) -> Answer:
-    request = Request(
+def ask(app: App, key: str | None) -> HttpAnswer:
+    request = HttpRequest(
         method="GET",
         path="/api/v1/partner-center/sync-runs",
         headers={"host": "localhost"} | ({"x-api-key": key} if key else {}),
@@ -49,7 +50,7 @@ def ask(app: App, key: str | None) -> Answer:
     return answer_request(request, runs.RUNS, lambda: app)
 
 
-def problem(answer: Answer) -> tuple[int, str]:
+def problem(answer: HttpAnswer) -> tuple[int, str]:
     return answer.status, json.loads(answer.body)["code"]
 
 
@@ -109,10 +110,11 @@ def test_strangers_cannot_make_the_app_ask_the_vault_again_and_again(
     for _ in range(20):
         ask(app, "guess")
     reads = vault.reads
+    tried = 1 if trouble == "missing" else ATTEMPTS
 
     vault.status = 200
     vault.secrets["api-key"] = KEY
     clock[0] += 11
 
-    assert reads == 1
+    assert reads == tried
     assert app.operator_key() == KEY

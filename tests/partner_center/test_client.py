@@ -16,8 +16,8 @@ from dev.simulator import Fault, Simulator
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
+    InvalidResponse,
     LinkRefused,
-    NonsenseAnswer,
     OrderRefused,
     SignInNeeded,
     SignInState,
@@ -81,7 +81,7 @@ def client(
     made = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         retry=RetryPolicy(attempts=4, total_s=90),
         sleep=sleeps.sleep,
         clock=sleeps.clock,
@@ -210,7 +210,7 @@ def test_a_redirect_is_not_followed(simulator: Simulator, client: PartnerCenterC
     elsewhere = f"{simulator.base_url}/elsewhere"
     simulator.faults.add(Fault(kind="redirect", target="list", location=elsewhere))
 
-    with pytest.raises(NonsenseAnswer) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         first(client)
 
     assert refused.value.code == "redirect_not_followed"
@@ -222,7 +222,7 @@ def test_a_next_link_to_a_foreign_host_gets_no_request(
 ) -> None:
     simulator.behaviour.next_link_form = "foreign_host"
 
-    with pytest.raises(NonsenseAnswer) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         first(client)
 
     assert refused.value.code == "next_link_foreign"
@@ -248,7 +248,7 @@ def test_an_unknown_certificate_gets_no_request(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_passing_trouble_is_tried_again(
+def test_a_transient_error_is_tried_again(
     simulator: Simulator, client: PartnerCenterClient, status: int
 ) -> None:
     simulator.faults.add(Fault(kind="status", target="list", status=status, times=2))
@@ -362,7 +362,7 @@ def test_a_delay_is_kept_between_requests_and_grows_after_a_429(
     client = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         page_delay_s=0.2,
         sleep=sleeps.sleep,
         clock=sleeps.clock,
@@ -387,7 +387,7 @@ def test_a_delay_that_does_not_fit_ends_the_run(
     client = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         page_delay_s=30,
         sleep=sleeps.sleep,
         clock=sleeps.clock,
@@ -449,7 +449,7 @@ def test_a_token_for_another_audience_is_a_wrong_setting(simulator: Simulator) -
         )
 
     client = PartnerCenterClient(
-        simulator.base_url, SimulatedTokens(issue), verify=str(simulator.ca_path)
+        simulator.base_url, SimulatedTokens(issue), ca_file=str(simulator.ca_path)
     )
 
     with pytest.raises(SignInNeeded) as refused:
@@ -498,16 +498,16 @@ def test_a_403_names_the_role(simulator: Simulator, client: PartnerCenterClient)
     assert len(simulator.requests) == 1
 
 
-# --- answers that are none -----------------------------------------------------------------------
+# --- invalid responses ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["html", "no_value", "items_key", "invalid_json"])
-def test_nonsense_is_an_error_and_not_an_empty_list(
+def test_an_invalid_response_is_an_error_and_not_an_empty_list(
     simulator: Simulator, client: PartnerCenterClient, kind: str
 ) -> None:
     simulator.faults.add(Fault(kind=kind, target="list"))  # type: ignore[arg-type]
 
-    with pytest.raises(NonsenseAnswer):
+    with pytest.raises(InvalidResponse):
         first(client)
 
     assert client.requests == 1
@@ -567,12 +567,12 @@ def test_a_referral_that_is_not_there_is_none(client: PartnerCenterClient) -> No
 
 
 @pytest.mark.parametrize("kind", ["html", "bad_request"])
-def test_nonsense_about_one_referral_does_not_mean_that_it_is_gone(
+def test_an_invalid_response_for_one_referral_does_not_mean_that_it_is_gone(
     simulator: Simulator, client: PartnerCenterClient, kind: str
 ) -> None:
     simulator.faults.add(Fault(kind=kind, target="item"))  # type: ignore[arg-type]
 
-    with pytest.raises(NonsenseAnswer):
+    with pytest.raises(InvalidResponse):
         client.referral("0f0f0f0f-0000-4000-8000-000000000000", budget=budget())
 
 
@@ -605,7 +605,7 @@ def test_a_slow_drip_ends_with_the_requests_time(
     client = PartnerCenterClient(
         simulator.base_url,
         tokens,
-        verify=str(simulator.ca_path),
+        ca_file=str(simulator.ca_path),
         request_timeout_s=0.6,
         retry=RetryPolicy(attempts=1),
     )
@@ -621,7 +621,7 @@ def test_a_slow_drip_ends_with_the_requests_time(
 
 def test_a_slow_drip_ends_with_the_runs_time(simulator: Simulator, tokens: SimulatedTokens) -> None:
     simulator.faults.add(Fault(kind="slow_drip", target="list", seconds=20, times=None))
-    client = PartnerCenterClient(simulator.base_url, tokens, verify=str(simulator.ca_path))
+    client = PartnerCenterClient(simulator.base_url, tokens, ca_file=str(simulator.ca_path))
     started = time.monotonic()
 
     with pytest.raises(BudgetEnded):
@@ -703,8 +703,8 @@ def test_a_body_that_never_ends_is_not_read_to_its_end() -> None:
             connection.sendall(b" " * 65536)
 
     with misbehaving_server(flood) as base_url:
-        client = plain_client(base_url, max_body_bytes=1_000_000)
-        with pytest.raises(NonsenseAnswer) as refused:
+        client = plain_client(base_url)
+        with pytest.raises(InvalidResponse) as refused:
             first(client)
         client.close()
 
@@ -717,7 +717,7 @@ def test_a_cut_request_does_not_spoil_the_next_one() -> None:
     def answer(connection: socket.socket) -> None:
         body = next(answers)
         if not body:
-            time.sleep(0.8)
+            connection.recv(1)  # until the client gives up
             return
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
@@ -730,3 +730,82 @@ def test_a_cut_request_does_not_spoil_the_next_one() -> None:
         client.close()
 
     assert page.items == []
+
+
+@contextmanager
+def connect_proxy(seen: list[bytes]) -> Iterator[str]:
+    """A proxy that tunnels one connection and notes the head of the CONNECT request."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def serve() -> None:
+        near, _ = listener.accept()
+        with near:
+            seen.append(near.recv(65536))
+            host, _, port = seen[0].split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as far:
+                near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=copy, args=(far, near), daemon=True)
+                back.start()
+                copy(near, far)
+                far.shutdown(socket.SHUT_RDWR)
+                back.join(5)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://ada:se%40cret@127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        thread.join(5)
+        listener.close()
+
+
+def test_a_proxy_of_the_environment_is_used_and_sees_no_token(
+    simulator: Simulator, tokens: SimulatedTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    with connect_proxy(seen) as proxy_url:
+        monkeypatch.setenv("HTTPS_PROXY", proxy_url)
+        client = PartnerCenterClient(simulator.base_url, tokens, ca_file=str(simulator.ca_path))
+        page = first(client)
+        client.next_page(page.next_link or "", budget=budget())
+        client.close()
+
+    host = simulator.base_url.removeprefix("https://")
+    assert seen[0].startswith(f"CONNECT {host} HTTP/1.1\r\n".encode())
+    assert b"Basic YWRhOnNlQGNyZXQ=" in seen[0]
+    assert b"Bearer" not in seen[0]
+    assert len(simulator.requests) == 2
+
+
+def test_a_host_that_needs_no_proxy_is_reached_directly(
+    simulator: Simulator, client: PartnerCenterClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+
+    assert len(first(client).items) == 10
+
+
+def test_all_requests_use_one_connection_until_the_server_ends_it() -> None:
+    connections = 0
+    answer_bytes = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"value":[]}'
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal connections
+        connections += 1
+        connection.sendall(answer_bytes)
+        connection.recv(65536)
+        connection.sendall(answer_bytes)
+
+    with misbehaving_server(answer) as base_url:
+        client = plain_client(base_url)
+        for _ in range(4):
+            assert first(client).items == []
+        client.close()
+
+    assert connections == 2

@@ -1,4 +1,4 @@
-"""What Partner Center's refusals say."""
+"""What Partner Center's error responses say."""
 
 import base64
 import json
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from pc_core.errors import SignInState
-from pc_core.partner_center.refusals import read_refusal, unauthorized
+from pc_core.errors import SignInNeeded, SignInState
+from pc_core.partner_center.refusals import not_allowed, read_error
 
 CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 NO_HEADERS: CaseInsensitiveDict[str] = CaseInsensitiveDict()
@@ -40,7 +40,7 @@ def challenge(encoded: str, word: str = "insufficient_claims") -> CaseInsensitiv
     ],
 )
 def test_codes_are_found_in_every_form_of_body(body: bytes, codes: tuple[str, ...]) -> None:
-    assert read_refusal(401, NO_HEADERS, body).codes == codes
+    assert read_error(401, NO_HEADERS, body).codes == codes
 
 
 @pytest.mark.parametrize("word", ["insufficient_claims", "insufficent_claims"])
@@ -52,18 +52,18 @@ def test_a_claims_challenge_is_decoded(
 ) -> None:
     encoded = encode(CLAIMS.encode()).decode().rstrip(strip)
 
-    assert read_refusal(status, challenge(encoded, word), b"").claims == CLAIMS
+    assert read_error(status, challenge(encoded, word), b"").claims == CLAIMS
 
 
 @pytest.mark.parametrize("encoded", ["!!!", "bm90IGpzb24=", "WzFd", "gICA"])
 def test_a_claims_challenge_that_is_none_is_left_alone(encoded: str) -> None:
-    assert read_refusal(401, challenge(encoded), b"").claims is None
+    assert read_error(401, challenge(encoded), b"").claims is None
 
 
 def test_another_status_is_no_claims_challenge() -> None:
     encoded = base64.b64encode(CLAIMS.encode()).decode()
 
-    assert read_refusal(400, challenge(encoded), b"").claims is None
+    assert read_error(400, challenge(encoded), b"").claims is None
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,11 @@ def test_another_status_is_no_claims_challenge() -> None:
     ],
 )
 def test_a_second_401_is_explained_by_its_code(code: int, state: SignInState, reason: str) -> None:
-    refusal = read_refusal(401, NO_HEADERS, json.dumps({"error": {"code": code}}).encode())
+    refusal = read_error(401, NO_HEADERS, json.dumps({"error": {"code": code}}).encode())
 
-    error = unauthorized(refusal, path="/p")
+    error = not_allowed(refusal, "/p")
 
+    assert isinstance(error, SignInNeeded)
     assert (error.state, error.code) == (state, reason)
 
 
@@ -86,4 +87,4 @@ def test_a_second_401_is_explained_by_its_code(code: int, state: SignInState, re
 def test_no_refusal_breaks_reading(body: bytes, header: str) -> None:
     headers = CaseInsensitiveDict({"WWW-Authenticate": header})
 
-    assert read_refusal(401, headers, body).status == 401
+    assert read_error(401, headers, body).status == 401

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pc_core.partner_center.retry import (
+    FIRST_WAIT_S,
+    LONGEST_WAIT_S,
     RetryPolicy,
     is_transient,
     next_wait_s,
@@ -21,8 +23,6 @@ policies = st.builds(
     RetryPolicy,
     attempts=st.integers(1, 20),
     total_s=st.floats(0, 600),
-    base_s=st.floats(0.01, 10),
-    cap_s=st.floats(0.01, 60),
 )
 seconds = st.floats(0, 4000)
 
@@ -57,20 +57,21 @@ def test_a_wait_never_leaves_its_bounds(
         assert spent_s + wait_s <= policy.total_s
         assert 0 <= wait_s < remaining_s
         assert wait_s >= (retry_after_s or 0)
-        assert wait_s <= (policy.cap_s if retry_after_s is None else retry_after_s + policy.base_s)
+        longest_s = LONGEST_WAIT_S if retry_after_s is None else retry_after_s + FIRST_WAIT_S
+        assert wait_s <= longest_s
 
 
-def test_the_ceiling_of_the_wait_doubles_up_to_the_cap() -> None:
-    policy = RetryPolicy(attempts=10, total_s=1000, base_s=1, cap_s=8)
+def test_the_longest_wait_doubles_up_to_a_limit() -> None:
+    policy = RetryPolicy(attempts=10, total_s=1000)
 
     waits = [
         next_wait_s(
             policy, attempt=n, spent_s=0, retry_after_s=None, remaining_s=1000, chance=0.999999
         )
-        for n in range(1, 7)
+        for n in range(1, 8)
     ]
 
-    assert [round(wait or 0) for wait in waits] == [1, 2, 4, 8, 8, 8]
+    assert [round(wait or 0) for wait in waits] == [1, 2, 4, 8, 16, 30, 30]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_the_ceiling_of_the_wait_doubles_up_to_the_cap() -> None:
     [(status, False) for status in (200, 302, 400, 401, 403, 404, 410)]
     + [(status, True) for status in (408, 429, 500, 502, 503, 504, 509)],
 )
-def test_only_passing_troubles_are_repeated(status: int, expected: bool) -> None:
+def test_only_transient_errors_are_retried(status: int, expected: bool) -> None:
     assert is_transient(status) is expected
 
 

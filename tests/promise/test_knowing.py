@@ -42,7 +42,7 @@ def synced(signed_in: App, settings: dict[str, str]) -> Iterator[Synced]:
 
 
 def change(synced: Synced, statement: LiteralString, *values: object) -> None:
-    with psycopg.connect(synced.app.database_url(), autocommit=True) as sql:
+    with psycopg.connect(synced.app.parts.database_url, autocommit=True) as sql:
         sql.execute(statement, values)
 
 
@@ -222,7 +222,7 @@ def test_every_run_leaves_the_line_that_the_alert_for_silence_counts(
     run(mode="full", budget_s=0.001)
     simulator.behaviour.page_size = 100
     simulator.entra.revoke(access_tokens=True)
-    synced.app.tokens.forget()
+    synced.app.parts.tokens.forget()
     run()
 
     assert outcomes[0] == ("completed", True)

@@ -17,6 +17,7 @@ from pc_core.config import Settings
 from pc_core.web.door import serve
 from pc_core.web.routes import sync
 from pc_core.wiring.app import App
+from pc_core.wiring.timer import run_on_schedule
 from tests.promise.nursery import Nursery
 from tests.promise.scale import LONG, SEED
 from tests.sync.harness import Harness, assert_equals_truth
@@ -42,7 +43,7 @@ class Instances:
 
     def ask_by_timer(self) -> str:
         """As the host does; a failed run raises."""
-        sync.run_on_schedule(lambda: self.timer, is_late=False, invocation_id="timer")
+        run_on_schedule(lambda: self.timer, is_late=False, invocation_id="timer")
         return "asked"
 
     def ask_by_http(self) -> str:
@@ -84,7 +85,6 @@ def make_instances(
 
     def make(url: str) -> Instances:
         environ = {**settings, "HUNTER_DATABASE_URL": url, "HUNTER_API_KEY": KEY}
-        environ["HUNTER_PARTNER_CENTER_LEASE"] = "60s"
         made.append(Instances(environ, Nursery(tmp_path, "overlap")))
         return made[-1]
 

@@ -210,8 +210,9 @@ class Remote(Trial):
             f"https://localhost:{self.wire.port}",
             self.tokens,
             request_timeout_s=3600,
-            retry=RetryPolicy(attempts=3, total_s=3600, base_s=0.01, cap_s=0.05),
-            verify=str(self.simulator.ca_path),
+            retry=RetryPolicy(attempts=3, total_s=3600),
+            chance=lambda: 0.0,
+            ca_file=str(self.simulator.ca_path),
         )
 
 

@@ -15,11 +15,12 @@ import pytest
 from dev.simulator import Simulator
 from dev.simulator.faults import Fault
 from pc_core.config import Settings
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.identity.account import PROBE_EVERY
 from pc_core.identity.tokens import EntraTokens
 from pc_core.sync.report import FailureKind, Report
 from pc_core.wiring.app import App
+from tests.identity.world import new_key
 from tests.promise.trials import events_of
 
 pytestmark = pytest.mark.long
@@ -99,7 +100,7 @@ def sign_in_again(app: App, simulator: Simulator) -> None:
     simulator.entra.approve(pending.user_code)
     for _ in range(20):
         progress = app.sign_in.poll(pending.id)
-        if progress.is_final:
+        if progress.state != "pending":
             break
         time.sleep(0.2)
     assert progress.state == "completed", progress
@@ -112,7 +113,7 @@ def signing(app: App) -> dict[str, Any]:
 
 def let_pass(app: App, time_: timedelta) -> None:
     """Move what the database remembers of the sign-in into the past."""
-    with psycopg.connect(app.database_url()) as connection:
+    with psycopg.connect(app.parts.database_url) as connection:
         connection.execute(
             "UPDATE partner_center_sync_state SET sign_in = jsonb_set(sign_in::jsonb,"
             " '{checked_at}', to_jsonb((sign_in ->> 'checked_at')::timestamptz - %s))::json",
@@ -123,8 +124,8 @@ def let_pass(app: App, time_: timedelta) -> None:
 def restarted(app: App) -> App:
     """A new process's app on the same settings, which waits for no faster instance."""
     fresh = App(app.settings)
-    fresh.__dict__["tokens"] = EntraTokens(
-        fresh._entra, fresh.token_cache, scope=fresh.settings.scope, sleep=lambda _: None
+    fresh.parts.__dict__["tokens"] = EntraTokens(
+        fresh.parts.entra, fresh.parts.token_cache, scope=fresh.settings.scope, sleep=lambda _: None
     )
     return fresh
 
@@ -341,7 +342,7 @@ def run_with_token_in_hand(app: App, simulator: Simulator) -> Report:
     """A run whose first token is still good, so that only the challenge asks Entra."""
     simulator.entra.behaviour.access_token_lifetime_s = 4_500
     simulator.entra.fail_with(None)
-    app.tokens.token(refresh=True)
+    app.parts.tokens.token(refresh=True)
     simulator.entra.fail_with(50076, grant="refresh_token")
     return run(app)
 
@@ -354,8 +355,6 @@ def test_no_saved_sign_in_and_an_unreadable_one_are_states_that_survive(
     sign_in_again(app, simulator)
     assert run(app).state == "completed"
     assert told() == ["ok"]
-
-    from pc_core.identity.blobs import new_key
 
     lost_key = App(Settings.from_env({**settings, "HUNTER_TOKEN_CACHE_KEY": new_key()}))
     simulator.clear_requests()
@@ -380,10 +379,10 @@ def test_the_state_and_its_beginning_survive_and_the_age_of_the_refresh_token_is
     assert facts.sign_in.since_at == since
     sign_in_again(world, simulator)
     facts = restarted(world).reader.facts()
-    expected = world._expected
+    expected = world.parts.expected
     assert facts.sign_in is not None
     assert facts.sign_in.renewed_at is not None
     for days, warned in ((74, False), (76, True)):
         later = facts.sign_in.renewed_at + timedelta(days=days)
-        codes = {alarm["code"] for alarm in describe(facts, expected, later)["alarms"]}
+        codes = {alarm["code"] for alarm in status_of(facts, expected, later)["alarms"]}
         assert ("renewal_due" in codes) is warned

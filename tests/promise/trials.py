@@ -46,8 +46,8 @@ class Trial(Harness):
             self.simulator.base_url,
             self.tokens,
             request_timeout_s=self.request_timeout_s,
-            retry=RetryPolicy(attempts=ATTEMPTS, total_s=self.patience_s, base_s=0.5, cap_s=2.0),
-            verify=str(self.simulator.ca_path),
+            retry=RetryPolicy(attempts=ATTEMPTS, total_s=self.patience_s),
+            ca_file=str(self.simulator.ca_path),
             sleep=self.clock.sleep,
             clock=self.clock,
         )

@@ -84,7 +84,7 @@ def find(
 def test_an_address_leads_to_the_registrable_domain(email: str, domain: str) -> None:
     found = find(email)
 
-    assert (found.domain, found.source, found.rejected) == (domain, "customer_email", None)
+    assert (found.domain, found.source) == (domain, "customer_email")
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_an_address_leads_to_the_registrable_domain(email: str, domain: str) -> 
 def test_consumer_providers_in_any_country_edition_are_no_company(domain: str) -> None:
     found = find(f"a@{domain}", websites=(f"http://www.{domain}/",))
 
-    assert found == CompanyDomain(None, domain, None, "consumer_provider")
+    assert found == CompanyDomain(None, domain, None)
 
 
 @pytest.mark.parametrize("domain", ["mailinator.com", "yopmail.com", "x.guerrillamail.com"])
 def test_disposable_providers_are_no_company(domain: str) -> None:
-    assert find(f"a@{domain}") == CompanyDomain(None, domain, None, "disposable_provider")
+    assert find(f"a@{domain}") == CompanyDomain(None, domain, None)
 
 
 @pytest.mark.parametrize(
@@ -125,21 +125,21 @@ def test_disposable_providers_are_no_company(domain: str) -> None:
 def test_microsofts_own_hosts_are_no_customer(domain: str) -> None:
     found = find(f"a@{domain}", websites=(f"https://{domain}",))
 
-    assert found == CompanyDomain(None, domain, None, "microsoft")
+    assert found == CompanyDomain(None, domain, None)
 
 
 @pytest.mark.parametrize(
     "host", ["tailspin.com.tr", "mail.tailspin.com.tr", "mail.wingtip.example", "wingtip.example"]
 )
 def test_the_partners_own_domains_are_no_customer(host: str) -> None:
-    assert find(f"a@{host}") == CompanyDomain(None, host, None, "own_domain")
+    assert find(f"a@{host}") == CompanyDomain(None, host, None)
 
 
 def test_own_domains_are_read_like_any_other() -> None:
     own = frozenset({"ÇAY.com.tr", "https://www.Contoso.com/tr"})
 
-    assert find("a@x.çay.com.tr", own=own).rejected == "own_domain"
-    assert find("a@contoso.com", own=own).rejected == "own_domain"
+    assert find("a@x.çay.com.tr", own=own).domain is None
+    assert find("a@contoso.com", own=own).domain is None
 
 
 @pytest.mark.parametrize(
@@ -162,16 +162,10 @@ def test_broken_addresses_lead_nowhere(email: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("email", "rejected"),
-    [
-        ("a@com.tr", "public_suffix"),
-        ("a@github.io", "public_suffix"),
-        ("a@server.acme.local", "reserved_name"),
-        ("a@pc.acme.internal", "reserved_name"),
-    ],
+    "email", ["a@com.tr", "a@github.io", "a@server.acme.local", "a@pc.acme.internal"]
 )
-def test_suffixes_and_local_names_are_no_domain(email: str, rejected: str) -> None:
-    assert find(email) == CompanyDomain(None, email.partition("@")[2], None, rejected)
+def test_suffixes_and_local_names_are_no_domain(email: str) -> None:
+    assert find(email) == CompanyDomain(None, email.partition("@")[2], None)
 
 
 @pytest.mark.parametrize(
@@ -196,25 +190,21 @@ def test_a_website_counts_when_no_address_does(website: str, domain: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("website", "rejected"),
+    "website",
     [
-        ("https://www.facebook.com/acme", "consumer_provider"),
-        ("https://instagram.com/acme", "shared_host"),
-        ("https://sites.google.com/acme", "shared_host"),
-        ("https://acme.github.io", "shared_host"),
-        ("https://acme.blogspot.com", "shared_host"),
-        ("https://gmail.com", "consumer_provider"),
-        ("https://hotmail.com.tr", "consumer_provider"),
-        ("https://acme.onmicrosoft.com", "microsoft"),
-        ("https://tailspin.com.tr", "own_domain"),
+        "https://www.facebook.com/acme",
+        "https://instagram.com/acme",
+        "https://sites.google.com/acme",
+        "https://acme.github.io",
+        "https://acme.blogspot.com",
+        "https://gmail.com",
+        "https://hotmail.com.tr",
+        "https://acme.onmicrosoft.com",
+        "https://tailspin.com.tr",
     ],
 )
-def test_a_website_passes_the_same_filters_and_names_no_shared_host(
-    website: str, rejected: str
-) -> None:
-    found = find(websites=(website,))
-
-    assert (found.domain, found.rejected) == (None, rejected)
+def test_a_website_passes_the_same_filters_and_names_no_shared_host(website: str) -> None:
+    assert find(websites=(website,)).domain is None
 
 
 @pytest.mark.parametrize(
@@ -255,7 +245,7 @@ def test_addresses_come_first_in_order_then_ids_then_websites() -> None:
 
 def test_the_first_host_seen_is_kept_when_none_qualifies() -> None:
     assert find("broken", "x@gmail.com", "y@acme.onmicrosoft.com") == CompanyDomain(
-        None, "gmail.com", None, "consumer_provider"
+        None, "gmail.com", None
     )
 
 
@@ -263,8 +253,8 @@ def test_the_raw_host_is_the_one_the_domain_was_taken_from() -> None:
     assert find("x@gmail.com", "y@Mail.Acme.com.tr").raw_domain == "mail.acme.com.tr"
 
 
-def test_nothing_to_look_at_is_nothing_found() -> None:
-    assert find() == CompanyDomain(None, None, None, None)
+def test_without_candidates_nothing_is_found() -> None:
+    assert find() == CompanyDomain(None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +325,6 @@ def test_a_found_domain_is_never_a_providers_microsofts_or_the_partners(
 
     if found.domain is None:
         assert found.source is None
-        assert (found.raw_domain is None) == (found.rejected is None)
     else:
         labels = found.domain.split(".")
         assert registrable_domain(found.domain) == found.domain
@@ -347,7 +336,7 @@ def test_a_found_domain_is_never_a_providers_microsofts_or_the_partners(
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_text_makes_it_stumble(email: str, external_id: str, website: str) -> None:
+def test_no_text_breaks_it(email: str, external_id: str, website: str) -> None:
     found = find(email, ids=(("External", external_id),), websites=(website,))
 
     assert found.domain is None or found.domain.isascii()
@@ -366,7 +355,7 @@ def test_no_text_makes_it_stumble(email: str, external_id: str, website: str) ->
         "a." * 300 + "acme.com.tr",
     ],
 )
-def test_a_domain_is_found_in_a_text_that_nobody_can_read(text: str) -> None:
+def test_a_domain_is_found_in_a_text_that_is_not_json(text: str) -> None:
     assert "acme.com.tr" in set(domains_in(text.encode()))
 
 
@@ -388,7 +377,7 @@ def test_a_domain_is_found_in_any_bytes(before: bytes, between: bytes, after: by
 
 
 @pytest.mark.parametrize("unit", ["a", "a.", "a-b.c ", "\\", "\\u00", "é.", "."])
-def test_a_giant_text_takes_no_giant_time(unit: str) -> None:
+def test_a_huge_text_is_searched_in_seconds(unit: str) -> None:
     text = (unit * (5_000_000 // len(unit))).encode()
     began_s = time.process_time()
 

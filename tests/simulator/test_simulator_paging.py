@@ -257,7 +257,7 @@ def test_one_referral_by_id_has_its_context_and_a_missing_one_is_not_found(
     simulator.state.remove(referral_id)
     gone = walker.get(path=f"/v1.0/engagements/referrals/{referral_id}")
     simulator.state.restore(referral_id)
-    simulator.behaviour.by_id = "forbidden"
+    simulator.behaviour.by_id = 403
     forbidden = walker.get(path=f"/v1.0/engagements/referrals/{referral_id}")
 
     body = found.json()

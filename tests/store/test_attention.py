@@ -1,4 +1,4 @@
-"""What needs a person, by week and by company, as the reader finds it on a real PostgreSQL."""
+"""Attention filters, statistics and companies, read from a real PostgreSQL."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ def reader(database: Database) -> PostgresReader:
 
 
 def insert(sql: Connection, number: int, **changes: Any) -> str:
-    """An open, complete co-sell deal that needs nobody, but for the changes."""
+    """An open, complete co-sell deal that no attention filter finds, except for the changes."""
     now = datetime.now(UTC)
     row: dict[str, Any] = {
         "referral_id": referral_id(number),

@@ -35,7 +35,7 @@ def reader(database: Database) -> PostgresReader:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What matters of a row."""
+    """The columns that matter here."""
 
     domain: str | None = "acme.example"
     company_name: str | None = "Acme"
@@ -123,7 +123,7 @@ def read_pages(
             cursor = page.next_cursor
             if cursor is None:
                 return
-    # As if the referrals were too many to be collected: the index is walked.
+    # As if there were too many referrals to collect: reads the index.
     values: dict[str, Any] = {"limit": limit, "most": COUNTED_UP_TO + 1}
     if found.q is not None:
         values["q"] = f"'{fold(found.q)}':*"

@@ -1,4 +1,4 @@
-"""psycopg's errors become ours, told by what their catcher does next, and tell no secret."""
+"""psycopg's errors are translated into the app's, and no message holds a secret."""
 
 import socket
 from collections.abc import Callable
@@ -172,7 +172,7 @@ def test_the_password_is_asked_for_each_connection_where_the_url_has_none(
         asked.append(1)
         return str(password)
 
-    # By name and address: for this machine's own names no token is asked for.
+    # With a host name: for this machine's own names no password is asked for.
     remote = psycopg.conninfo.make_conninfo(
         **(given | {"host": "database.example", "hostaddr": "127.0.0.1"})
     )

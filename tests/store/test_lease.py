@@ -1,4 +1,4 @@
-"""One run at a time, and what happens to a run that was away for too long."""
+"""One run at a time, and what happens to a run that was frozen for too long."""
 
 import threading
 from dataclasses import replace
@@ -202,7 +202,7 @@ def test_many_takers_at_once_leave_one_holder(database_url: str) -> None:
 def test_a_run_frozen_inside_a_transaction_does_not_hold_the_row_for_ever(
     saver: Saver, store: PostgresStore, database_url: str, sql: Connection
 ) -> None:
-    """Its server process is ended after a while, and then it has lost what it was writing."""
+    """The server ends its session after a while, and what it was writing is rolled back."""
     frozen = Database(database_url)
 
     def write_and_freeze() -> None:

@@ -1,7 +1,8 @@
 """Listings: every filter, every sort, and pages that add up to one sorted list."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -53,7 +54,7 @@ def read_all(
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What the property test varies of a row."""
+    """The columns that the property test varies."""
 
     pc_updated_at: datetime | None
     pc_created_at: datetime | None
@@ -161,7 +162,7 @@ def read_pages(
         for page in read_all(reader, found, sort, limit):
             yield page.rows
         return
-    # As if the matches were too many to be collected: the index is walked.
+    # As if there were too many matches to collect: reads the index.
     with reader._database.connection() as connection:
         conditions, values = listing._conditions(found, NOW)
         place = None
@@ -183,7 +184,7 @@ def read_pages(
 
 @pytest.fixture
 def stored(saver: Saver, sql: Connection) -> None:
-    """Eight referrals, each with something of its own to be found by."""
+    """Eight referrals, each of which a filter of its own finds."""
     person = {"team": [{"email": "x@acme-gida.com.tr"}]}
     saver.save(
         referral_json(0),
@@ -240,7 +241,7 @@ def stored(saver: Saver, sql: Connection) -> None:
         (ReferralFilter(q="'x' | !y:*"), set()),
         (ReferralFilter(q=referral_id(4)), {4}),
         (ReferralFilter(updated_since=datetime(2026, 10, 1, tzinfo=UTC)), {4}),
-        # 5 has a date, but somebody has answered it.
+        # 5 has a date, but was answered.
         (ReferralFilter(expiring_within_days=3), set()),
         (ReferralFilter(domain_missing=True), {6}),
         (ReferralFilter(missing="only"), {7}),

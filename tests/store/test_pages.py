@@ -1,4 +1,4 @@
-"""What a saved page leaves in the tables."""
+"""The tables after a page was saved."""
 
 import json
 from typing import Any
@@ -70,7 +70,7 @@ def test_the_same_page_again_touches_no_row(saver: Saver, sql: Connection) -> No
 
 
 def test_writing_rows_that_do_not_differ_touches_no_row(saver: Saver, sql: Connection) -> None:
-    """Recomputing hands over every row; only those that come out differently are written."""
+    """Recomputing saves every row; only changed rows are written."""
     items = [referral_json(number) for number in range(5)]
     saver.save(*items)
     before = footprint(sql)

@@ -1,4 +1,4 @@
-"""Connections: few, found again, and no burden at the end."""
+"""The connection pool."""
 
 import subprocess
 import sys

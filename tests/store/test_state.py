@@ -1,4 +1,4 @@
-"""What one run leaves to the next comes back as it was."""
+"""The state that one run leaves is read unchanged by the next."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any

@@ -1,4 +1,4 @@
-"""What other systems and the runbook ask the database."""
+"""The views and queries of other systems and of the runbook."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

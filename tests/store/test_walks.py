@@ -1,4 +1,4 @@
-"""What walks have seen, what they missed, and what that does to the rows."""
+"""The ids that walks have seen or missed, and the rows that become missing."""
 
 import time
 from dataclasses import replace
@@ -94,7 +94,7 @@ def test_what_a_head_has_seen_is_read_once_although_statistics_know_the_sweep_al
 
 
 def entries_read(sql: Connection, database: Database) -> int:
-    """Rows and index entries of what walks have seen that were read so far."""
+    """Rows and index entries of the seen ids that were read so far."""
     database.close()
     deadline_s = time.monotonic() + 10
     while sql.execute(

@@ -91,8 +91,9 @@ class Harness:
             self.simulator.base_url,
             self.tokens,
             request_timeout_s=5,
-            retry=RetryPolicy(attempts=3, total_s=3, base_s=0.01, cap_s=0.05),
-            verify=str(self.simulator.ca_path),
+            retry=RetryPolicy(attempts=3, total_s=3),
+            chance=lambda: 0.0,
+            ca_file=str(self.simulator.ca_path),
         )
 
     def sync(self) -> Sync:

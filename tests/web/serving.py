@@ -11,8 +11,8 @@ from pc_core.config import Settings
 from pc_core.health.alarms import Expected
 from pc_core.health.facts import Facts, Schema
 from pc_core.health.readiness import Ready
-from pc_core.health.status import describe
-from pc_core.identity.sign_in import PendingSignIn, SignInProgress
+from pc_core.health.status import status_of
+from pc_core.identity.account import PendingSignIn, SignInProgress
 from pc_core.reading import (
     Company,
     CompanyFilter,
@@ -34,7 +34,7 @@ from pc_core.reading import (
 from pc_core.sync.report import Counts, Report, RunState
 from pc_core.sync.state import SyncState
 from pc_core.web.door import answer_request
-from pc_core.web.exchange import Answer, Request, Route
+from pc_core.web.exchange import HttpAnswer, HttpRequest, Route
 
 NOW = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 KEY = "the operator's key"
@@ -42,7 +42,7 @@ TASK_ID = "11111111-2222-4333-8444-555555555555"
 
 
 def summary(number: int, **changes: Any) -> ReferralSummary:
-    values: dict[str, Any] = dict.fromkeys(ReferralSummary.__dataclass_fields__)
+    values: dict[str, Any] = dict.fromkeys(ReferralSummary.__struct_fields__)
     values |= {
         "referral_id": f"00000000-0000-4000-8000-{number:012d}",
         "referral_type": "co-sell",
@@ -92,6 +92,12 @@ def facts(**changes: Any) -> Facts:
     return Facts(**values)
 
 
+def _place(cursor: str | None) -> int:
+    if cursor is not None and not cursor.isdecimal():
+        raise ForeignCursor
+    return int(cursor or 0)
+
+
 @dataclass
 class MemoryReader:
     """Rows in a list; a cursor is the number of rows before it."""
@@ -105,17 +111,10 @@ class MemoryReader:
     )
 
     def list_referrals(
-        self,
-        found: ReferralFilter | None = None,
-        *,
-        sort: Sort | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
+        self, found: Any = None, *, sort: Any = None, cursor: str | None = None, limit: int = 50
     ) -> ReferralPage:
         self.asked.append((found, sort, limit))
-        if cursor is not None and not cursor.isdecimal():
-            raise ForeignCursor
-        start = int(cursor or 0)
+        start = _place(cursor)
         more = start + limit < len(self.rows)
         return ReferralPage(
             rows=self.rows[start : start + limit],
@@ -158,17 +157,10 @@ class MemoryReader:
         )
 
     def list_companies(
-        self,
-        found: CompanyFilter | None = None,
-        *,
-        sort: CompanySort | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
+        self, found: Any = None, *, sort: Any = None, cursor: str | None = None, limit: int = 50
     ) -> CompanyPage:
         self.asked_companies.append((found, sort, limit))
-        if cursor is not None and not cursor.isdecimal():
-            raise ForeignCursor
-        start = int(cursor or 0)
+        start = _place(cursor)
         domains = sorted({row.domain for row in self.rows if row.domain})
         found_there = [self.get_company(domain) for domain in domains[start : start + limit]]
         return CompanyPage(
@@ -252,19 +244,19 @@ class MemoryApp:
         expected = Expected(
             enabled=True, schedule="0 */10 * * * *", full_sync_every=timedelta(hours=24)
         )
-        return describe(self.known, expected, NOW)
+        return status_of(self.known, expected, NOW)
 
 
 def ask(
     app: MemoryApp | Callable[[], MemoryApp],
-    route: Route,
+    route: Route[Any],
     *,
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     key: str | None = KEY,
     body: object = None,
     **placeholders: str,
-) -> Answer:
+) -> HttpAnswer:
     """Send a request with the operator's key, as a client that is no browser does."""
     sent = {"host": "localhost:7071", **({"x-api-key": key} if key else {}), **(headers or {})}
     content = (
@@ -272,7 +264,7 @@ def ask(
     )
     if content:
         sent.setdefault("content-type", "application/json")
-    request = Request(
+    request = HttpRequest(
         method=route.method,
         path=f"/{route.path}",
         headers=sent,
@@ -284,6 +276,6 @@ def ask(
     return answer_request(request, route, (lambda: app) if isinstance(app, MemoryApp) else app)
 
 
-def read(answer: Answer) -> Any:
+def read(answer: HttpAnswer) -> Any:
     """The answer's JSON."""
     return json.loads(answer.body)

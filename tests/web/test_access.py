@@ -1,5 +1,6 @@
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pc_core.web.access import (
 
 ROLE_TYPE = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
 NAME_TYPE = "name"
+SHAPES = Path(__file__).parents[1] / "shapes" / "easy_auth"
 
 
 def principal(*roles: str, **changes: Any) -> str:
@@ -56,11 +58,21 @@ def test_the_platforms_principal_gives_the_role(
     assert caller.name == "ada@partner.example"
 
 
-def test_roles_are_read_through_the_principals_own_role_type() -> None:
-    elsewhere = principal("Referrals.Operate", role_typ="roles")
-    assert decide({"x-ms-client-principal": elsewhere}, auth_enabled=True, key=None).role == 0
-    own = principal(role_typ="roles", claims=[{"typ": "roles", "val": "Referrals.Operate"}])
-    assert decide({"x-ms-client-principal": own}, auth_enabled=True, key=None).role == 2
+@pytest.mark.parametrize("path", sorted(SHAPES.glob("*.json")), ids=lambda path: path.stem)
+def test_the_header_that_the_platform_really_sends_gives_role_and_name(path: Path) -> None:
+    shape = json.loads(path.read_text(encoding="utf-8"))
+    header = encoded(json.dumps(shape["principal"]))
+
+    caller = decide({"x-ms-client-principal": header}, auth_enabled=True, key=None)
+
+    assert caller.role is Role[shape["role"]]
+    assert caller.name == shape["name"]
+
+
+def test_a_role_under_any_other_claim_type_counts_for_nothing() -> None:
+    claims = [{"typ": typ, "val": "Referrals.Operate"} for typ in ("role", "groups", "scp", "name")]
+    header = principal(claims=claims)
+    assert decide({"x-ms-client-principal": header}, auth_enabled=True, key=None).role == 0
 
 
 def test_a_principal_counts_for_nothing_where_authentication_is_off() -> None:

@@ -7,8 +7,8 @@ import pytest
 from pc_core.config import Settings
 from pc_core.errors import FixSetting, TryLater
 from pc_core.web.access import MAX_BODY_BYTES, Role
-from pc_core.web.exchange import Route
-from pc_core.web.routes import health, page, referrals, sync
+from pc_core.web.exchange import Parameters, Route
+from pc_core.web.routes import health, mini_ui, referrals, sync
 from pc_core.web.routes import status as status_route
 from tests.web.serving import KEY, MemoryApp, ask, read
 
@@ -61,7 +61,7 @@ def test_health_answers_at_any_name_and_without_settings() -> None:
 
 
 def test_the_static_page_needs_no_settings_either() -> None:
-    assert ask(no_app, page.PAGE, key=None, path="").status == 200
+    assert ask(no_app, mini_ui.MINI_UI, key=None, path="").status == 200
 
 
 def test_wrong_settings_are_not_explained_to_strangers(caplog: pytest.LogCaptureFixture) -> None:
@@ -93,11 +93,11 @@ def test_a_post_is_looked_at_before_anything_runs(
     assert not app.ran
 
 
-def failing(error: Exception) -> Route:
-    def handle(_: Any) -> Any:
+def failing(error: Exception) -> Route[Any]:
+    def handle(_: Any, __: Any) -> Any:
         raise error
 
-    return Route(path="api/broken", method="GET", who=Role.READER, handle=handle)
+    return Route(path="api/broken", method="GET", who=Role.READER, given=Parameters, handle=handle)
 
 
 def test_an_error_of_ours_is_answered_by_its_class() -> None:

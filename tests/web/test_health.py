@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from pc_core.errors import FixSetting, SignInState, TryLater
-from pc_core.health.alarms import Expected, alarms, is_late, level_of
+from pc_core.health.alarms import Expected, alarms_of, is_late, level_of
 from pc_core.health.facts import Facts, Schema
 from pc_core.health.readiness import KEPT_S, Readiness
-from pc_core.health.status import describe
+from pc_core.health.status import status_of
 from pc_core.identity.account import SignInStatus
 from pc_core.sync.report import Failure, FailureKind, RunState
 from pc_core.sync.state import SyncState
@@ -132,10 +132,8 @@ OLD = NOW - timedelta(days=3)
         ),
     ],
 )
-def test_what_somebody_should_know_becomes_an_alarm(
-    known: Facts, codes: list[str], level: str
-) -> None:
-    found = alarms(known, EXPECTED, NOW)
+def test_each_problem_becomes_an_alarm(known: Facts, codes: list[str], level: str) -> None:
+    found = alarms_of(known, EXPECTED, NOW)
     assert [alarm.code for alarm in found] == codes
     assert level_of(found) == level
 
@@ -143,14 +141,14 @@ def test_what_somebody_should_know_becomes_an_alarm(
 def test_with_the_feature_off_nothing_is_late_but_data_still_counts() -> None:
     off = Expected(enabled=False, schedule=SCHEDULE, full_sync_every=timedelta(hours=24))
     known = facts(state=SyncState(last_success_at=OLD), quarantine=1)
-    found = alarms(known, off, NOW)
+    found = alarms_of(known, off, NOW)
     assert [alarm.code for alarm in found] == ["feature_disabled", "quarantine"]
     assert level_of(found) == "disabled"
-    assert describe(known, off, NOW)["missed"] is False
+    assert status_of(known, off, NOW)["missed"] is False
 
 
 def test_the_status_says_how_long_ago_and_when_next() -> None:
-    shown = describe(good(state=SyncState(last_success_at=minutes_ago(4))), EXPECTED, NOW)
+    shown = status_of(good(state=SyncState(last_success_at=minutes_ago(4))), EXPECTED, NOW)
     assert (shown["lag_s"], shown["next_due_at"]) == (240, datetime(2026, 3, 1, 12, 10, tzinfo=UTC))
     assert shown["sign_in"]["refresh_token_age_s"] == 3600
 
@@ -223,8 +221,8 @@ BEHIND = Schema(current=None, expected="0001", is_current=False)
 )
 def test_readiness_names_the_failing_part(source: Source | None, failing: dict[str, str]) -> None:
     ready = readiness(source).check()
-    told = {name: code for name, code in ready.checks.items() if code not in ("ok", "unknown")}
-    assert told == failing
+    found = {name: code for name, code in ready.checks.items() if code not in ("ok", "unknown")}
+    assert found == failing
     assert ready.state == ("not_ready" if failing else "ready")
 
 
@@ -233,13 +231,13 @@ def test_storage_out_of_reach_is_a_failing_part_too() -> None:
     assert (ready.state, ready.checks["storage"]) == ("not_ready", "storage_unavailable")
 
 
-def test_with_the_feature_off_nothing_is_looked_at() -> None:
+def test_with_the_feature_off_nothing_is_checked() -> None:
     source = Source(good())
     ready = readiness(source, enabled=False, reach_storage=not_reached).check()
     assert (ready.state, source.looked) == ("disabled", 0)
 
 
-def test_an_answer_is_kept_for_seconds_and_then_asked_for_again() -> None:
+def test_a_result_is_kept_for_seconds_and_then_checked_again() -> None:
     source, clock_s = Source(good()), [100.0]
     kept = readiness(source, clock=lambda: clock_s[0])
     kept.check()
@@ -251,7 +249,7 @@ def test_an_answer_is_kept_for_seconds_and_then_asked_for_again() -> None:
     assert source.looked == 2
 
 
-def test_many_callers_at_once_cost_one_look() -> None:
+def test_many_callers_at_once_cause_one_check() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     class SlowSource(Source):
@@ -273,7 +271,7 @@ def test_many_callers_at_once_cost_one_look() -> None:
     assert (states, source.looked) == (["ready"] * 8, 1)
 
 
-def test_while_one_looks_again_the_others_get_the_last_answer() -> None:
+def test_while_one_checks_again_the_others_get_the_last_result() -> None:
     begun, go_on, clock_s = threading.Event(), threading.Event(), [0.0]
 
     class SecondLookWaits(Source):
@@ -312,5 +310,5 @@ def test_ready_answers_by_what_was_found() -> None:
     assert b"HUNTER" not in answer.body
 
 
-def test_live_says_nothing_but_that_it_lives() -> None:
+def test_live_returns_only_a_status() -> None:
     assert read(ask(MemoryApp(), health.LIVE, key=None)) == {"status": "ok"}

@@ -10,7 +10,7 @@ from pc_core.sync.report import Failure, FailureKind, RunState
 from pc_core.sync.state import Sweep, SyncState
 from pc_core.web import openapi
 from pc_core.web.access import Role
-from pc_core.web.exchange import Answer, Route
+from pc_core.web.exchange import HttpAnswer, Route
 from pc_core.web.routes import companies, health, quarantine, referrals, runs, sign_in, status, sync
 from tests.web.serving import (
     NOW,
@@ -52,10 +52,11 @@ def test_what_anyone_may_ask_is_marked_and_all_else_needs_a_role() -> None:
 @pytest.mark.parametrize(
     "route", [route for route in openapi.routes() if route.method == "GET"], ids=lambda r: r.path
 )
-def test_the_described_parameters_are_those_that_are_known(route: Route) -> None:
+def test_the_described_parameters_are_those_that_are_known(route: Route[Any]) -> None:
+    operation = openapi.document()["paths"][f"/{route.path}"]["get"]
     described = {
         parameter["name"]
-        for parameter in route.operation.get("parameters", [])
+        for parameter in operation.get("parameters", [])
         if parameter["in"] == "query"
     }
     placeholders: dict[str, Any] = {
@@ -64,7 +65,8 @@ def test_the_described_parameters_are_those_that_are_known(route: Route) -> None
         "id": "abcdefgh1234",
         "domain": "xn--ay-3ia.example",
     }
-    answer = ask(MemoryApp(), route, query={"unheard_of": "1"}, **placeholders)
+    in_path = {name: text for name, text in placeholders.items() if f"{{{name}}}" in route.path}
+    answer = ask(MemoryApp(), route, query={"unheard_of": "1"}, **in_path)
     if route.path.startswith("healthz"):
         assert answer.status == 200
         return
@@ -76,7 +78,7 @@ def failed(kind: FailureKind, code: str) -> Any:
     return report(RunState.FAILED, failure=Failure(kind=kind, code=code, message="What to do."))
 
 
-def some_answers() -> list[tuple[Route, Answer]]:
+def some_answers() -> list[tuple[Route[Any], HttpAnswer]]:
     app = MemoryApp(reader=MemoryReader(entries=[entry()]))
     troubled = MemoryApp(
         known=facts(
@@ -109,7 +111,7 @@ def some_answers() -> list[tuple[Route, Answer]]:
         failed(FailureKind.FIX_SETTING, "api_forbidden"),
         TryLater("Away.", code="database_unavailable"),
     ]
-    asked = [
+    asked: list[tuple[Route[Any], HttpAnswer]] = [
         (health.HEALTH, ask(app, health.HEALTH)),
         (health.LIVE, ask(app, health.LIVE)),
         (health.READY, ask(app, health.READY)),
@@ -136,8 +138,8 @@ def some_answers() -> list[tuple[Route, Answer]]:
             ),
         ),
         (referrals.DETAIL, ask(app, referrals.DETAIL, referral_id="x")),
-        (referrals.ATTENTION, ask(app, referrals.ATTENTION)),
-        (referrals.ATTENTION, ask(empty, referrals.ATTENTION)),
+        (referrals.NEEDS_ATTENTION, ask(app, referrals.NEEDS_ATTENTION)),
+        (referrals.NEEDS_ATTENTION, ask(empty, referrals.NEEDS_ATTENTION)),
         (referrals.STATISTICS, ask(app, referrals.STATISTICS)),
         (companies.LIST, ask(app, companies.LIST)),
         (companies.LIST, ask(app, companies.LIST, query={"sort": "domain"})),
@@ -159,22 +161,24 @@ def some_answers() -> list[tuple[Route, Answer]]:
     return asked + results
 
 
+def closed(components: dict[str, Any]) -> dict[str, Any]:
+    """The schemas, refusing members that they do not describe."""
+    return {
+        "schemas": {
+            name: schema | ({"additionalProperties": False} if "properties" in schema else {})
+            for name, schema in components["schemas"].items()
+        }
+    }
+
+
 @pytest.mark.parametrize(("route", "answer"), some_answers())
-def test_answers_are_as_described(route: Route, answer: Answer) -> None:
+def test_answers_are_as_described(route: Route[Any], answer: HttpAnswer) -> None:
     document = openapi.document()
     operation = document["paths"][f"/{route.path}"][route.method.lower()]
     media_type = answer.headers["Content-Type"].partition(";")[0]
     schema = operation["responses"][str(answer.status)]["content"][media_type]["schema"]
     validator = Draft202012Validator(
-        {**schema, "components": document["components"]}, format_checker=FormatChecker()
+        {**schema, "components": closed(document["components"])}, format_checker=FormatChecker()
     )
     problems = [error.message for error in validator.iter_errors(read(answer))]
     assert problems == []
-
-
-def test_a_schema_leaves_nothing_out() -> None:
-    body = read(ask(MemoryApp(), referrals.LIST))
-    schemas = openapi.document()["components"]["schemas"]
-    assert set(body["referrals"][0]) == set(schemas["ReferralSummary"]["properties"])
-    assert set(body) == set(schemas["Referrals"]["properties"])
-    assert set(read(ask(MemoryApp(), status.STATUS))) == set(schemas["Status"]["properties"])

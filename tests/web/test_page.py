@@ -19,8 +19,8 @@ from pc_core.referral import classification
 from pc_core.referral.row import COLUMNS
 from pc_core.sync import report, state
 from pc_core.sync.report import Counts, RunState
-from pc_core.web.exchange import Answer
-from pc_core.web.routes import deal_details, page
+from pc_core.web.exchange import HttpAnswer
+from pc_core.web.routes import deal_details, mini_ui
 from pc_core.web.routes.status import settings_in_force
 from tests.web.serving import MemoryApp, ask
 
@@ -29,9 +29,9 @@ STATIC = PACKAGE / "web" / "static"
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
 
 
-def get(path: str = "", **headers: str) -> Answer:
+def get(path: str = "", **headers: str) -> HttpAnswer:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ask(MemoryApp(), page.PAGE, key=None, headers=sent, path=path)
+    return ask(MemoryApp(), mini_ui.MINI_UI, key=None, headers=sent, path=path)
 
 
 def assets() -> list[str]:
@@ -40,7 +40,7 @@ def assets() -> list[str]:
 
 
 def test_the_root_leads_to_the_page() -> None:
-    answer = ask(MemoryApp(), page.HOME, key=None)
+    answer = ask(MemoryApp(), mini_ui.HOME, key=None)
     assert (answer.status, answer.headers["Location"]) == (302, "/mini-ui/")
 
 
@@ -296,14 +296,14 @@ WORDS = {
     "rule": {found.rule for found in vars(classification).values()
              if isinstance(found, classification.Classification)},
     "category": set(get_args(classification.Category.__value__)),
-    "reason": literals("referral", r'RefusalError\(\s*"(\w+)"')
-    | literals("referral", r'Unbelievable\("(\w+)"')
+    "reason": literals("referral", r'InvalidItem\(\s*"(\w+)"')
+    | literals("referral", r'InvalidNumber\("(\w+)"')
     | {"refused_by_database"},
     "state": {state.value for state in RunState},
     "mode": {*get_args(report.Mode), "erase", "import"},
     "running_trigger": set(get_args(report.Trigger)),
     "order": set(get_args(state.OrderVerdict)),
-    "count": set(Counts.__dataclass_fields__) - {"skipped_reasons", "unknown_values"},
+    "count": set(Counts.__struct_fields__) - {"skipped_reasons", "unknown_values"},
     "requirement": {*deal_details._REQUIREMENTS, "attributes"},
     "attention": set(ATTENTION),
     "setting": set(settings_in_force(Settings.from_env({}))),

@@ -8,9 +8,9 @@ import pytest
 from pc_core.errors import (
     BudgetEnded,
     FixSetting,
+    InvalidResponse,
     LeaseLost,
     LinkRefused,
-    NonsenseAnswer,
     OperatorNeeded,
     PartnerCenterSyncError,
     RowRefused,
@@ -20,7 +20,7 @@ from pc_core.errors import (
 )
 from pc_core.sync.report import Counts, Failure, FailureKind, Report, RunState
 from pc_core.web import respond
-from pc_core.web.access import Refusal
+from pc_core.web.access import AccessRefusal
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -87,7 +87,7 @@ def test_a_runs_end_decides_the_answer(
         (SignInNeeded("m", state=SignInState.SIGN_IN_NEEDED, code="c"), 503, None),
         (TryLater("m", code="c"), 503, "60"),
         (TryLater("m", code="c", retry_after_s=0.2), 503, "1"),
-        (NonsenseAnswer("m", code="c"), 502, None),
+        (InvalidResponse("m", code="c"), 502, None),
         (LinkRefused("m"), 503, "60"),
         (OperatorNeeded("m", code="c"), 502, None),
         (LeaseLost("m"), 503, "60"),
@@ -111,10 +111,10 @@ def test_a_member_cannot_replace_what_makes_a_problem_a_problem() -> None:
 
 
 def test_a_401_says_how_to_come_in() -> None:
-    login = respond.refused(Refusal(status=401, code="login_needed", detail="d"))
+    login = respond.refused(AccessRefusal(status=401, code="login_needed", detail="d"))
     assert login.headers["WWW-Authenticate"] == "Bearer"
     assert json.loads(login.body)["login_url"].startswith("/.auth/login/aad")
-    key = respond.refused(Refusal(status=401, code="api_key_needed", detail="d"))
+    key = respond.refused(AccessRefusal(status=401, code="api_key_needed", detail="d"))
     assert key.headers["WWW-Authenticate"] == "X-API-Key"
     assert "login_url" not in json.loads(key.body)
 

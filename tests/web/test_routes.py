@@ -6,10 +6,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pc_core.errors import FixSetting, TryLater
-from pc_core.identity.sign_in import SignInProgress
-from pc_core.reading import CompanyFilter, CompanySort, QuarantineItem, ReferralFilter, Sort
-from pc_core.sync.report import Failure, FailureKind, RunState
+from pc_core.errors import TryLater
+from pc_core.identity.account import SignInProgress
+from pc_core.reading import (
+    CompanyFilter,
+    CompanySort,
+    QuarantineItem,
+    QuarantineState,
+    ReferralFilter,
+    Sort,
+)
+from pc_core.sync.report import RunState
 from pc_core.web.routes import companies, quarantine, referrals, runs, sign_in, sync
 from pc_core.web.routes.deal_details import deal_details
 from pc_core.web.routes.referrals import CSV_COLUMNS, ROWS_PER_PART
@@ -204,58 +211,10 @@ def test_a_sync_that_cannot_even_begin_answers_with_the_same_members() -> None:
     assert (body["success_count"], body["skipped_reasons"]) == (0, {})
 
 
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize(
-    "state",
-    [
-        RunState.COMPLETED,
-        RunState.PARTIAL,
-        RunState.ALREADY_RUNNING,
-        RunState.FEATURE_DISABLED,
-    ],
-)
-def test_an_expected_outcome_of_the_timer_is_no_failure(state: RunState, late: bool) -> None:
-    app = MemoryApp(outcome=report(state))
-    sync.run_on_schedule(lambda: app, is_late=late, invocation_id="invocation")
-    assert app.ran == [
-        {"trigger": "timer-late" if late else "timer", "invocation_id": "invocation"}
-    ]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "says"),
-    [
-        (
-            report(
-                RunState.FAILED,
-                failure=Failure(
-                    kind=FailureKind.SIGN_IN, code="sign_in_needed", message="Sign in."
-                ),
-            ),
-            "sign_in_needed: Sign in.",
-        ),
-        (report(RunState.INTERRUPTED), "interrupted"),
-        (FixSetting("Apply the migration.", code="migration_missing"), "Apply the migration"),
-    ],
-)
-def test_a_failed_run_of_the_timer_is_a_failed_invocation(outcome: Any, says: str) -> None:
-    app = MemoryApp(outcome=outcome)
-    with pytest.raises(sync.RunFailed, match=says):
-        sync.run_on_schedule(lambda: app, is_late=False, invocation_id=None)
-
-
-def test_wrong_settings_are_a_failed_invocation_too() -> None:
-    def no_app() -> MemoryApp:
-        raise FixSetting("Wrong settings.", code="config_invalid")
-
-    with pytest.raises(sync.RunFailed, match="config_invalid: Wrong settings"):
-        sync.run_on_schedule(no_app, is_late=False, invocation_id=None)
-
-
 # -- Quarantine --------------------------------------------------------------------------------
 
 
-def entry(state: str = "open") -> QuarantineItem:
+def entry(state: QuarantineState = "open") -> QuarantineItem:
     return QuarantineItem(
         entry_id=7,
         referral_id=None,
@@ -334,7 +293,7 @@ def test_an_id_that_is_none_never_reaches_the_storage() -> None:
 
 def test_attention_asks_for_each_kind_with_the_most_urgent_first() -> None:
     app = MemoryApp()
-    answer = ask(app, referrals.ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
+    answer = ask(app, referrals.NEEDS_ATTENTION, query={"seen_since": "2026-02-28T08:00:00Z"})
     kinds = [kind["kind"] for kind in read(answer)["kinds"]]
     assert kinds == ["expiring", "new", "no_domain", "incomplete", "won_early"]
     since = datetime(2026, 2, 28, 8, tzinfo=UTC)
@@ -396,7 +355,7 @@ def test_a_company_is_found_in_any_case_and_shown_readable() -> None:
 )
 def test_details_survive_any_shape(raw: dict[str, object]) -> None:
     shown = deal_details(raw)
-    assert (shown["notes"], shown["requirements"], shown["consents"]) == (None, {}, {})
+    assert (shown.notes, shown.requirements, shown.consents) == (None, {}, {})
 
 
 def test_details_hold_what_columns_do_not() -> None:
@@ -414,6 +373,6 @@ def test_details_hold_what_columns_do_not() -> None:
             "inviteContext": {"invitedBy": {"organizationId": "msft"}},
         }
     )
-    assert shown["notes"] == "Call first."
-    assert shown["requirements"] == {"solutions": ["ERP", "S2"], "attributes": ["Play: 7"]}
-    assert (shown["consents"], shown["invited_by"]) == ({"consentToContact": False}, "msft")
+    assert shown.notes == "Call first."
+    assert shown.requirements == {"solutions": ["ERP", "S2"], "attributes": ["Play: 7"]}
+    assert (shown.consents, shown.invited_by) == ({"consentToContact": False}, "msft")

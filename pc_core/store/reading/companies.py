@@ -7,10 +7,10 @@ of the page are then looked up in the view partner_center_companies.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import msgspec
+from msgspec.structs import asdict, fields, replace
 
 from pc_core.reading import (
     COUNTED_UP_TO,

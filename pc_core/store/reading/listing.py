@@ -9,11 +9,11 @@ collected after all. So the speed does not depend on the planner's guess.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import msgspec
+from msgspec.structs import asdict, fields
 
 from pc_core.reading import (
     ATTENTION_COUNTED_UP_TO,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString, override
+
+from msgspec.structs import fields
 
 from pc_core.health.facts import Facts, Schema
 from pc_core.reading import (
@@ -209,7 +211,7 @@ class PostgresReader(Reader):
             rows = connection.execute(
                 f"{_SQL['quarantine']}{where} ORDER BY entry_id DESC LIMIT %(limit)s", values
             ).fetchall()
-        names = QuarantineItem.__dataclass_fields__
+        names = QuarantineItem.__struct_fields__
         entries = [QuarantineItem(**dict(zip(names, row, strict=True))) for row in rows[:limit]]
         more = len(rows) > limit
         return QuarantinePage(
@@ -240,8 +242,8 @@ class PostgresReader(Reader):
             counts = self._count(connection)
             return Facts(
                 schema=schema,
-                state=states.read(connection),
-                sign_in=states.read_sign_in(connection),
+                state=states.load_state(connection),
+                sign_in=states.load_sign_in(connection),
                 running=running,
                 last_run=ended[0] if ended else None,
                 last_sync=next(synced, None),

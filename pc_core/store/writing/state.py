@@ -45,14 +45,8 @@ def add_state(batch: Batch, lease: Lease, after: SyncState) -> None:
     batch.add(_SQL["save"], values | {"fence": lease.fence, "task_id": lease.task_id})
 
 
-def load_state(connect: Connect) -> SyncState:
-    """The state of the last run, over a connection of its own; see `read`."""
-    with connect() as connection:
-        return read(connection)
-
-
-def read(connection: Connection[Any]) -> SyncState:
-    """The state of the last run; an empty one if the row is not there."""
+def load_state(connection: Connection[Any]) -> SyncState:
+    """See `Store.load_state`; an empty state too if the row is not there."""
     row = connection.execute(_SQL["load"]).fetchone()
     if row is None:
         return SyncState()
@@ -115,14 +109,8 @@ def _is_ok_after(status: SignInStatus | None, instant: datetime) -> bool:
     )
 
 
-def load_sign_in(connect: Connect) -> SignInStatus | None:
-    """The stored sign-in state."""
-    with connect() as connection:
-        return read_sign_in(connection)
-
-
-def read_sign_in(connection: Connection[Any]) -> SignInStatus | None:
-    """The stored sign-in state, over a given connection."""
+def load_sign_in(connection: Connection[Any]) -> SignInStatus | None:
+    """See `Store.load_sign_in`."""
     row = connection.execute(_SQL["load_sign_in"]).fetchone()
     return _decode_sign_in(row[0]) if row else None
 

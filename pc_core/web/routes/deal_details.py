@@ -1,24 +1,44 @@
-"""What raw data tells a sales person beyond the columns. Pure; any shape is survived."""
+"""Details of a deal that only the raw data has. Pure; takes raw data of any shape."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 _MOST = 50
-"""Of each list that is shown; the raw data has all."""
+"""Most items shown of a list; the raw data has all of them."""
 
 _REQUIREMENTS = ("industries", "products", "services", "solutions", "offers", "salesPlays")
 
 
-def deal_details(raw: Mapping[str, Any]) -> dict[str, Any]:
+class Registration(Struct, frozen=True, kw_only=True):
+    """A registration of the deal, as Partner Center wrote it."""
+
+    status: str | None
+    registered_at: str | None
+
+
+class DealDetails(Struct, frozen=True, kw_only=True):
     """Notes, requirements, consents and where the referral came from.
 
-    Returns:
-        `notes`, `invitation_notes`, `invited_by`, `source` (texts or None), `requirements`
-        (lists of names by kind, empty kinds left out), `consents` (flags by Partner Center's
-        name), `registrations` (of the deal: status and when).
+    Attributes:
+        requirements: names by kind; empty kinds are left out.
+        consents: flags by Partner Center's name.
     """
+
+    notes: str | None
+    invitation_notes: str | None
+    invited_by: str | None
+    source: str | None
+    requirements: dict[str, list[str]]
+    consents: dict[str, bool]
+    registrations: list[Registration]
+
+
+def deal_details(raw: Mapping[str, Any]) -> DealDetails:
+    """The details of a referral's raw data."""
     details, invitation = _object(raw.get("details")), _object(raw.get("inviteContext"))
     requirements = _object(details.get("requirements"))
     inviter = _object(invitation.get("invitedBy"))
@@ -28,26 +48,25 @@ def deal_details(raw: Mapping[str, Any]) -> dict[str, Any]:
         f"{_text(item.get('type')) or '?'}: {_text(item.get('id')) or '?'}"
         for item in _objects(attributes)
     ]
-    return {
-        "notes": _text(details.get("notes")),
-        "invitation_notes": _text(invitation.get("notes")),
-        "invited_by": _text(inviter.get("organizationName"))
-        or _text(inviter.get("organizationId")),
-        "source": _text(raw.get("referralSource")),
-        "requirements": {kind: names for kind, names in wanted.items() if names},
-        "consents": {
+    return DealDetails(
+        notes=_text(details.get("notes")),
+        invitation_notes=_text(invitation.get("notes")),
+        invited_by=_text(inviter.get("organizationName")) or _text(inviter.get("organizationId")),
+        source=_text(raw.get("referralSource")),
+        requirements={kind: names for kind, names in wanted.items() if names},
+        consents={
             str(name): given
             for name, given in _object(raw.get("consent")).items()
             if isinstance(given, bool)
         },
-        "registrations": [
-            {
-                "status": _text(registration.get("status")),
-                "registered_at": _text(registration.get("registrationDateTime")),
-            }
+        registrations=[
+            Registration(
+                status=_text(registration.get("status")),
+                registered_at=_text(registration.get("registrationDateTime")),
+            )
             for registration in _objects(raw.get("registrations"))
         ],
-    }
+    )
 
 
 def _names(listed: object) -> list[str]:

@@ -1,45 +1,55 @@
-"""What could not be understood, and trying it again; for operators: it holds people's data."""
+"""The quarantine and its replay; for operators, because the entries hold personal data."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from pc_core.web import describe, respond
+from msgspec import UNSET, Meta, Struct
+from msgspec.structs import replace
+
+from pc_core.reading import QuarantineItem, QuarantineState
+from pc_core.web import respond
 from pc_core.web.access import Role
-from pc_core.web.exchange import Answer, Route, Visit
-from pc_core.web.query import Members, Query, own_cursor
+from pc_core.web.exchange import Body, HttpAnswer, Parameters, Route, Visit
+from pc_core.web.query import own_cursor
 from pc_core.web.routes import sync
 
-if TYPE_CHECKING:
-    from pc_core.reading import QuarantineState
 
-LIMIT = 50
-MOST = 200
+class QuarantineQuery(Parameters, frozen=True, kw_only=True):
+    """Which entries.
 
-_STATES: dict[str, QuarantineState | None] = {
-    "open": "open",
-    "replayed": "replayed",
-    "superseded": "superseded",
-    "closed": "closed",
-    "any": None,
-}
+    Attributes:
+        state: of the entries.
+        include_raw: with what Partner Center sent, unchanged.
+        limit: how many.
+        cursor: `next_cursor` of the page before.
+    """
+
+    state: QuarantineState | None = "open"
+    include_raw: bool = False
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=500)] | None = None
 
 
-def _list(visit: Visit) -> Answer:
-    query = Query(visit.request.query)
-    limit = query.number("limit", low=1, high=MOST) or LIMIT
-    cursor = query.text("cursor", longest=500)
-    state = _STATES[query.choice("state", _STATES, default="open")]
-    include_raw = query.flag("include_raw")
-    query.end()
+class Quarantine(Struct, frozen=True, kw_only=True):
+    """A page of entries, newest first."""
+
+    entries: list[QuarantineItem]
+    next_cursor: str | None
+
+
+def _list(visit: Visit, query: QuarantineQuery) -> HttpAnswer:
     with own_cursor():
-        page = visit.app.reader.list_quarantine(state=state, cursor=cursor, limit=limit)
-    entries = [entry.to_json(include_raw=include_raw) for entry in page.entries]
-    return respond.json_answer({"entries": entries, "next_cursor": page.next_cursor})
+        page = visit.app.reader.list_quarantine(
+            state=query.state, cursor=query.cursor, limit=query.limit
+        )
+    entries = page.entries
+    if not query.include_raw:
+        entries = [replace(entry, raw_text=UNSET) for entry in entries]
+    return respond.json_answer(Quarantine(entries=entries, next_cursor=page.next_cursor))
 
 
-def _replay(visit: Visit) -> Answer:
-    Members(visit.request.body).end()
+def _replay(visit: Visit, _: Body) -> HttpAnswer:
     return sync.answer_run(
         visit,
         lambda: visit.app.replay_quarantine(
@@ -54,36 +64,20 @@ LIST = Route(
     path="api/v1/partner-center/quarantine",
     method="GET",
     who=Role.OPERATOR,
+    given=QuarantineQuery,
     handle=_list,
-    operation={
-        "operationId": "listQuarantine",
-        "summary": "What could not be understood, newest first",
-        "parameters": [
-            describe.parameter("state", "Of the entries.", {"enum": list(_STATES)}),
-            describe.parameter(
-                "include_raw", "With what Partner Center sent, as it is.", describe.FLAG
-            ),
-            describe.parameter("limit", "How many.", describe.whole(1, MOST, LIMIT)),
-            describe.parameter("cursor", "next_cursor of the page before.", describe.TEXT),
-        ],
-        "responses": {"200": describe.answer("Entries", "Quarantine")},
-    },
+    operation_id="listQuarantine",
+    summary="List the quarantine",
+    answers={200: Quarantine},
 )
 
 REPLAY = Route(
     path="api/v1/partner-center/quarantine/replay",
     method="POST",
     who=Role.OPERATOR,
+    given=Body,
     handle=_replay,
-    operation={
-        "operationId": "replayQuarantine",
-        "summary": "Read the quarantine again with this release's rules, as a run",
-        "requestBody": {
-            "required": False,
-            "content": {
-                "application/json": {"schema": {"type": "object", "additionalProperties": False}}
-            },
-        },
-        "responses": sync.RUN_RESPONSES,
-    },
+    operation_id="replayQuarantine",
+    summary="Read the quarantine again with the rules of this release, as a run",
+    answers=sync.RUN_ANSWERS,
 )

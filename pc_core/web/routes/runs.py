@@ -3,65 +3,80 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pc_core.web import describe, respond
+from msgspec import Meta, Struct
+
+from pc_core.web import respond
 from pc_core.web.access import Role
-from pc_core.web.exchange import Answer, Route, Visit
-from pc_core.web.query import Query, own_cursor
-
-LIMIT = 20
-MOST = 100
+from pc_core.web.exchange import HttpAnswer, Parameters, Route, Visit
+from pc_core.web.query import own_cursor
 
 _TASK_ID = re.compile(r"[0-9a-fA-F-]{1,64}", re.ASCII)
 
 
-def _runs(visit: Visit) -> Answer:
-    query = Query(visit.request.query)
-    limit = query.number("limit", low=1, high=MOST) or LIMIT
-    cursor = query.text("cursor", longest=500)
-    query.end()
+class RunQuery(Parameters, frozen=True, kw_only=True):
+    """Which runs.
+
+    Attributes:
+        limit: how many.
+        cursor: `next_cursor` of the page before.
+    """
+
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class RunParameters(Parameters, frozen=True, kw_only=True):
+    """Which run.
+
+    Attributes:
+        task_id: the run id, from the answer of a sync.
+    """
+
+    task_id: str
+
+
+class Runs(Struct, frozen=True, kw_only=True):
+    """A page of runs, newest first; a running one shows its progress."""
+
+    runs: list[respond.ShownRun]
+    next_cursor: str | None
+
+
+def _runs(visit: Visit, query: RunQuery) -> HttpAnswer:
     with own_cursor():
-        page = visit.app.reader.list_runs(limit=limit, cursor=cursor)
-    return respond.json_answer(
-        {"runs": [run.to_json() for run in page.runs], "next_cursor": page.next_cursor}
-    )
+        page = visit.app.reader.list_runs(limit=query.limit, cursor=query.cursor)
+    runs = [respond.ShownRun(**run.to_json()) for run in page.runs]
+    return respond.json_answer(Runs(runs=runs, next_cursor=page.next_cursor))
 
 
-def _run(visit: Visit) -> Answer:
-    Query(visit.request.query).end()
-    task_id = visit.request.placeholders.get("task_id", "")
-    run = visit.app.reader.get_run(task_id.lower()) if _TASK_ID.fullmatch(task_id) else None
-    return respond.not_found("That run") if run is None else respond.json_answer(run.to_json())
+def _run(visit: Visit, wanted: RunParameters) -> HttpAnswer:
+    task_id = wanted.task_id.lower()
+    run = visit.app.reader.get_run(task_id) if _TASK_ID.fullmatch(task_id) else None
+    if run is None:
+        return respond.not_found("That run")
+    return respond.json_answer(respond.ShownRun(**run.to_json()))
 
 
 RUNS = Route(
     path="api/v1/partner-center/sync-runs",
     method="GET",
     who=Role.READER,
+    given=RunQuery,
     handle=_runs,
-    operation={
-        "operationId": "listRuns",
-        "summary": "Runs, newest first; a running one shows its progress",
-        "parameters": [
-            describe.parameter("limit", "How many.", describe.whole(1, MOST, LIMIT)),
-            describe.parameter("cursor", "next_cursor of the page before.", describe.TEXT),
-        ],
-        "responses": {"200": describe.answer("Runs", "Runs")},
-    },
+    operation_id="listRuns",
+    summary="List runs",
+    answers={200: Runs},
 )
 
 RUN = Route(
     path="api/v1/partner-center/sync-runs/{task_id}",
     method="GET",
     who=Role.READER,
+    given=RunParameters,
     handle=_run,
-    operation={
-        "operationId": "getRun",
-        "summary": "One run",
-        "parameters": [describe.placeholder("task_id", "Of the sync's answer.")],
-        "responses": {
-            "200": describe.answer("The run", "Run"),
-            "404": describe.problem("No such run on record"),
-        },
-    },
+    operation_id="getRun",
+    summary="Get a run",
+    answers={200: respond.ShownRun, 404: respond.Problem},
 )

@@ -1,81 +1,54 @@
-"""Runs, started by hand or by the timer."""
+"""Starting a run by a request."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from pc_core.errors import PartnerCenterSyncError
 from pc_core.observe import events
-from pc_core.sync.report import Counts, Report, RunState
-from pc_core.web import describe, respond
+from pc_core.sync.report import Counts, Report
+from pc_core.web import respond
 from pc_core.web.access import Role
-from pc_core.web.exchange import Answer, Request, Route, Visit
-from pc_core.web.query import BadParameter, Members
-
-if TYPE_CHECKING:
-    from pc_core.sync.report import Mode, Trigger
-    from pc_core.web.served import App
+from pc_core.web.exchange import Body, HttpAnswer, HttpRequest, Route, Visit
+from pc_core.web.query import BadParameter
 
 HTTP_BUDGET_S = 180.0
-"""An HTTP answer has 230 s on Azure, whatever functionTimeout says; this leaves room to end."""
-
-_MODES: dict[str, Mode] = {"incremental": "incremental", "full": "full"}
-
-
-class RunFailed(Exception):
-    """A scheduled run failed; raised so that the host records a failed invocation."""
+"""Azure cuts an HTTP answer off after 230 s, whatever functionTimeout says; this leaves time to
+end the run."""
 
 
-def run_on_schedule(
-    open_app: Callable[[], App], *, is_late: bool, invocation_id: str | None
-) -> None:
-    """The timer's run.
+class SyncBody(Body, frozen=True, kw_only=True):
+    """How to sync.
 
-    Args:
-        open_app: gives the app.
-        is_late: the host says that this tick is past due.
-
-    Raises:
-        RunFailed: the run failed; expected outcomes (partial, already running, feature off) are
-            no failures.
+    Attributes:
+        mode: full: read every referral; incremental, or null: read those that changed.
+        accept_missing: with mode full: mark as missing what Partner Center no longer returns,
+            however many referrals that is.
     """
-    trigger: Trigger = "timer-late" if is_late else "timer"
-    try:
-        report = open_app().sync(trigger=trigger, invocation_id=invocation_id)
-    except PartnerCenterSyncError as error:
-        events.emit(
-            "partner_center_sync_failed",
-            level=logging.ERROR,
-            trigger=trigger,
-            invocation_id=invocation_id,
-            code=error.code,
-            message=str(error),
-        )
-        raise RunFailed(f"{error.code}: {error}") from None
-    if report.state in (RunState.FAILED, RunState.INTERRUPTED):
-        failure = report.failure
-        reason = f"{failure.code}: {failure.message}" if failure else report.state.value
-        raise RunFailed(f"Run {report.task_id}: {reason}")
+
+    mode: Literal["incremental", "full"] | None = None
+    accept_missing: bool = False
 
 
-def _sync(visit: Visit) -> Answer:
-    mode, accept_missing = _wished(visit.request)
+def _sync(visit: Visit, body: SyncBody) -> HttpAnswer:
+    if body.accept_missing and body.mode != "full":
+        raise BadParameter("accept_missing", "needs the mode full")
     return answer_run(
         visit,
         lambda: visit.app.sync(
             trigger="http",
-            mode=mode,
-            accept_missing=accept_missing,
+            mode=body.mode or "incremental",
+            accept_missing=body.accept_missing,
             invocation_id=visit.request.invocation_id,
             budget_s=budget_s(visit.request),
         ),
     )
 
 
-def answer_run(visit: Visit, run: Callable[[], Report]) -> Answer:
-    """Do a run and answer with its report; an error before it could begin has the same members."""
+def answer_run(visit: Visit, run: Callable[[], Report]) -> HttpAnswer:
+    """Run, and answer with the report; an error before the run began has the same members."""
     try:
         return respond.from_report(run())
     except PartnerCenterSyncError as error:
@@ -90,22 +63,9 @@ def answer_run(visit: Visit, run: Callable[[], Report]) -> Answer:
         return respond.from_error(error, members=_NOTHING_DONE)
 
 
-def budget_s(request: Request) -> float:
-    """What is left of an HTTP run's time, seconds, counted from its invocation."""
+def budget_s(request: HttpRequest) -> float:
+    """Seconds that are left for an HTTP run, counted from its invocation."""
     return max(1.0, HTTP_BUDGET_S - request.elapsed_s())
-
-
-def _wished(request: Request) -> tuple[Mode, bool]:
-    members = Members(request.body)
-    wished = members.text("mode") or "incremental"
-    accept_missing = members.flag("accept_missing")
-    members.end()
-    mode = _MODES.get(wished)
-    if mode is None:
-        raise BadParameter("mode", "must be incremental or full")
-    if accept_missing and mode != "full":
-        raise BadParameter("accept_missing", "needs the mode full")
-    return mode, accept_missing
 
 
 _NOTHING_DONE: dict[str, object] = {
@@ -116,45 +76,22 @@ _NOTHING_DONE: dict[str, object] = {
     **Counts().to_json(),
 }
 
-RUN_RESPONSES = {
-    "200": describe.answer("Completed", "Run"),
-    "202": describe.answer("The time budget ended it; the next run goes on", "Run"),
-    "409": describe.problem("already_running or feature_disabled", "RunProblem"),
-    "500": describe.problem("A setting is wrong", "RunProblem"),
-    "502": describe.problem("Nonsense from the API, or a person has to decide", "RunProblem"),
-    "503": describe.problem(
-        "Sign-in is needed (without Retry-After), or try again later (with)", "RunProblem"
-    ),
+RUN_ANSWERS: Mapping[int, type] = {
+    200: respond.ShownRun,
+    202: respond.ShownRun,
+    409: respond.RunProblem,
+    500: respond.RunProblem,
+    502: respond.RunProblem,
+    503: respond.RunProblem,
 }
 
 SYNC = Route(
     path="api/v1/partner-center/referrals/sync",
     method="POST",
     who=Role.OPERATOR,
+    given=SyncBody,
     handle=_sync,
-    operation={
-        "operationId": "sync",
-        "summary": "Run a sync now and wait for its result",
-        "requestBody": {
-            "required": False,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "properties": {
-                            "mode": {"enum": list(_MODES), "default": "incremental"},
-                            "accept_missing": {
-                                "type": "boolean",
-                                "default": False,
-                                "description": "With mode full: mark what Partner Center no "
-                                "longer knows as missing, however much it is.",
-                            },
-                        },
-                    }
-                }
-            },
-        },
-        "responses": RUN_RESPONSES,
-    },
+    operation_id="sync",
+    summary="Run a sync now and wait for its result",
+    answers=RUN_ANSWERS,
 )

@@ -21,8 +21,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d",
 def cell(value: object, *, decimal_mark: str = ".") -> str:
     """A value as the text of a cell.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front: the table's
-    texts come from strangers.
+    Text that a spreadsheet would run as a formula gets an apostrophe in front, because customers
+    write these texts.
     """
     if value is None:
         return ""

@@ -130,7 +130,7 @@ export async function referralDialog(id, { wanted, closed, company }) {
 
 // -- One run ----------------------------------------------------------------------------------
 
-const runCounts = ["fetched", "inserted", "updated", "unchanged", "skipped", "quarantined", "drift", "backfilled", "changed_silently", "domain_not_found", "pages", "requests", "retries"];
+const runCounts = ["fetched", "inserted", "updated", "unchanged", "skipped", "quarantined", "drift", "unclear", "backfilled", "changed_silently", "domain_not_found", "pages", "requests", "retries"];
 // Rare: named only where there are any.
 const rareCounts = ["marked_missing", "reappeared", "recomputed"];
 

@@ -1,20 +1,18 @@
-"""The static page: files beside this module, addressed by what is in them.
-
-So a browser may keep them for a year, and they are still never stale.
-"""
+"""The static page. Its files' addresses hold a hash, so a browser may keep them for a year."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from msgspec import Struct
+
 from pc_core.web import respond
 from pc_core.web.access import Role
-from pc_core.web.exchange import Answer, Route, Visit
+from pc_core.web.exchange import HttpAnswer, Route, Unread, Visit
 
 _FOLDER = Path(__file__).parents[1] / "static"
 _MEDIA_TYPES = {
@@ -27,8 +25,7 @@ _FOREVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Site:
+class _Site(Struct, frozen=True, kw_only=True):
     version: str
     page: bytes
     files: dict[str, bytes]
@@ -49,7 +46,7 @@ def _site() -> _Site:
     return _Site(version=version, page=page, files=files)
 
 
-def _show(visit: Visit) -> Answer:
+def _show(visit: Visit, __: Unread) -> HttpAnswer:
     """`/mini-ui/` is the page, `/mini-ui/<version>/<file>` one of its files.
 
     The modules import each other by relative names, so one version in the path covers them all.
@@ -67,12 +64,12 @@ def _show(visit: Visit) -> Answer:
     return _file(visit, content, suffix=Path(name).suffix, cache_control=kept)
 
 
-def _file(visit: Visit, content: bytes, *, suffix: str, cache_control: str) -> Answer:
+def _file(visit: Visit, content: bytes, *, suffix: str, cache_control: str) -> HttpAnswer:
     # The platform compresses nothing that a function answers.
     packed = _takes_gzip(visit.request.headers.get("accept-encoding", ""))
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}{"-gzip" if packed else ""}"'
     known = visit.request.headers.get("if-none-match", "")
-    return respond.page_answer(
+    return respond.file_answer(
         _pack(content) if packed else content,
         media_type=_MEDIA_TYPES[suffix],
         etag=etag,
@@ -95,5 +92,11 @@ def _pack(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
-PAGE = Route(path="mini-ui/{*path}", method="GET", who=Role.NONE, handle=_show)
-HOME = Route(path="/", method="GET", who=Role.NONE, handle=lambda _: respond.redirect("/mini-ui/"))
+MINI_UI = Route(path="mini-ui/{*path}", method="GET", who=Role.NONE, given=Unread, handle=_show)
+HOME = Route(
+    path="/",
+    method="GET",
+    who=Role.NONE,
+    given=Unread,
+    handle=lambda _, __: respond.redirect("/mini-ui/"),
+)
