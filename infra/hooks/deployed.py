@@ -118,7 +118,7 @@ def reductions(live: dict[str, str]) -> list[str]:
         if new.lower() == now.lower() or f"{name}={new}" in accepted:
             continue
         if name == "DATABASE_SKU_TIER":
-            is_less = TIERS.index(new) < TIERS.index(now)
+            is_less = _tier(new) < _tier(now)
         elif name == "DATABASE_SKU_NAME":
             is_less = wanted("DATABASE_SKU_TIER") == live["DATABASE_SKU_TIER"] and _cores(
                 new
@@ -126,7 +126,7 @@ def reductions(live: dict[str, str]) -> list[str]:
         elif name == "DATABASE_HIGH_AVAILABILITY":
             is_less = now == "true"
         else:
-            is_less = int(new) < int(now)
+            is_less = number(new) < number(now)
         if is_less:
             found.append(
                 f"{name} is {now} in Azure and would become {new}. To keep it: `azd env set {name} "
@@ -202,6 +202,15 @@ def _in_group(subscription: str, kind: str, api: str = "2025-02-01") -> list[dic
             return []
         raise
     return list((answer or {}).get("value") or [])
+
+
+def number(text: str) -> int:
+    """A setting's number; 0: it is none, which Azure refuses."""
+    return int(text) if text.isdecimal() else 0
+
+
+def _tier(name: str) -> int:
+    return TIERS.index(name) if name in TIERS else -1
 
 
 def _cores(size: str) -> int:

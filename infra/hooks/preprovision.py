@@ -77,7 +77,7 @@ def keep_storage(subscription: str, *, is_dry_run: bool) -> None:
     if server is None:
         return
     size = deployed.storage_gb(server)
-    if size <= int(deployed.wanted("DATABASE_STORAGE_GB")):
+    if size <= deployed.number(deployed.wanted("DATABASE_STORAGE_GB")):
         return
     if is_dry_run:
         cloud.say(f"Would set DATABASE_STORAGE_GB to {size}, which the disk has grown to.")

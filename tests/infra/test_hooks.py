@@ -511,6 +511,8 @@ LARGE = {"name": "Standard_D2ds_v5", "tier": "GeneralPurpose"}
         ({"backup": {"backupRetentionDays": 35}}, {}, "DATABASE_BACKUP_DAYS", "14"),
         ({"settings": {"HUNTER_RETENTION_DAYS": "800"}}, {}, "HUNTER_RETENTION_DAYS", "400"),
         ({}, {"LOG_RETENTION_DAYS": "30"}, "LOG_RETENTION_DAYS", "30"),
+        ({}, {"DATABASE_BACKUP_DAYS": "many"}, "DATABASE_BACKUP_DAYS", "many"),
+        ({}, {"DATABASE_SKU_TIER": "Tiny"}, "DATABASE_SKU_TIER", "Tiny"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -65,6 +65,14 @@ VARIANTS = {
     },
     "sign-in": SIGN_IN,
 }
+OTHER = {
+    "ACTION_GROUP_IDS": "/subscriptions/a/one, /subscriptions/a/two",
+    "DATABASE_STORAGE_GB": "64",
+    "SILENCE_WINDOW": "PT3H",
+    "SWEEP_WINDOW": "P1D",
+}
+"""Settings that none of the variants changes."""
+
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
@@ -275,8 +283,8 @@ def test_the_app_and_who_deploys_get_four_roles_each_on_one_resource(
 
 @needs_bicep
 def test_money_and_alarms_are_told_to_the_same_people() -> None:
-    on_call = ["/subscriptions/a/one", "/subscriptions/a/two"]
-    found = deployment({"ACTION_GROUP_IDS": ", ".join(on_call)})
+    on_call = OTHER["ACTION_GROUP_IDS"].split(", ")
+    found = deployment(OTHER)
     [people] = found.of("Insights/actionGroups")
     notified = found.one("Consumption/budgets")["properties"]["notifications"]
 
@@ -325,7 +333,7 @@ def test_without_a_registration_the_sign_in_is_off(variant: str) -> None:
 
 @needs_bicep
 def test_the_disk_has_the_size_that_it_has_grown_to() -> None:
-    server = deployment({"DATABASE_STORAGE_GB": "64"}).one("DBforPostgreSQL/flexibleServers")
+    server = deployment(OTHER).one("DBforPostgreSQL/flexibleServers")
 
     assert server["properties"]["storage"] == {"storageSizeGB": 64, "autoGrow": "Enabled"}
 
@@ -459,7 +467,7 @@ def test_the_alert_rules_are_those_of_alerts_json(is_enabled: bool) -> None:
 
 @needs_bicep
 def test_the_windows_of_the_environment_replace_those_of_alerts_json() -> None:
-    found = deployment({"SILENCE_WINDOW": "PT3H", "SWEEP_WINDOW": "P1D"})
+    found = deployment(OTHER)
     windows_found = {
         each["name"].rpartition("-")[0]: each["properties"]["windowSize"]
         for each in found.of("Insights/scheduledQueryRules")
