@@ -1,7 +1,7 @@
 """One sign-in: a device code, a person who enters it, one API call that proves it, the saved cache.
 
-Each stage is stored by compare and swap. So any instance can continue the sign-in, and never do two
-ask Entra at once. The saved token cache is replaced last, when everything else has worked.
+Each stage is stored by compare and swap, so that any instance can continue and two never ask Entra
+at once. The saved token cache is replaced only after the new tokens have worked.
 """
 
 from __future__ import annotations

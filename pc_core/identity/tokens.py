@@ -71,8 +71,8 @@ class _Saved:
 class EntraTokens:
     """Silent tokens from the saved cache; fulfils `token.Tokens`.
 
-    It looks at the blob before each use. Within one minute it uses the access token in memory
-    without looking, unless `forget` was called.
+    While the access token in memory is good, it checks the blob's ETag at most once a minute; after
+    `forget`, always.
 
     Args:
         connection: to Entra.

@@ -1,1 +1,1 @@
-"""What the app says of itself: one JSON line per event."""
+"""What the app reports of itself: `events` writes one JSON line each, `calls` counts calls."""

@@ -1,7 +1,9 @@
 """One run, from its lease to its report. Begin with `run`: it tells the story.
 
 The way of a page: `head` and `sweep` decide which page comes next, `reading` fetches it and reads
-its items, `plan` decides what becomes of each item, `saving` commits the page.
+its items, `saving` lets `plan` decide what becomes of each item and commits the page. What the
+walks themselves decide (is the order right, is a sweep due, what is missing) stands in `order` and
+`sweeping`, without I/O.
 
 Glossary:
 

@@ -74,7 +74,7 @@ class PagePlan:
         inserts, updates: rows to write, at most one per referral.
         quarantine: items to set aside; the store writes each id and content once.
         reappeared: stored referrals, marked missing, that were on the page.
-        understood: ids whose quarantine entries a good version has closed.
+        understood: ids that could be read; the store closes their open quarantine entries.
         superseded: ids whose replayed content is older than what is stored.
         seen: every id on the page but those of erased customers; quarantined ones too.
         erased: referrals that turned out to be an erased customer's, each with its tombstone;
@@ -266,7 +266,7 @@ def _bring_up_to_date(
         return None
     row = page.row(referral)
     if row.pc_updated_ticks is None:
-        # Undated content wins by being fetched later, but must not open the door to older content.
+        # Undated content wins by being fetched later, but must not let older content win later.
         row = msgspec.structs.replace(row, pc_updated_ticks=before.updated_ticks)
     if referral.referral_id in plan.inserts:
         # The same referral twice on a page: it is one new row, with the later content.

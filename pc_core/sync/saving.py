@@ -95,7 +95,7 @@ def save_page(
 
 
 def note_saved(run: Run, state: SyncState, report: Report, plan: PagePlan) -> None:
-    """Take over what was just committed."""
+    """Update the run in memory after a commit."""
     run.state, run.report = state, report
     if plan.erased:
         tombstones = run.rules.tombstones.with_ids(plan.erased.values())

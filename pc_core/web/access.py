@@ -107,7 +107,7 @@ def refuse_role(caller: Caller, needed: Role) -> AccessRefusal | None:
                 status=403,
                 code="access_not_configured",
                 detail=(
-                    "Nobody may read here yet: turn App Service Authentication on, or set "
+                    "Nobody has access yet: turn App Service Authentication on, or set "
                     "HUNTER_API_KEY (in Azure: the Key Vault secret api-key)."
                 ),
             )

@@ -1,4 +1,4 @@
-"""Results and errors as HTTP answers. Every status is chosen here.
+"""Results and errors of the app as HTTP answers.
 
 Errors are problem details (RFC 9457) with a stable `code`; all of them say `"success": false`.
 """
@@ -172,7 +172,11 @@ class ShownRun(Counts, kw_only=True):
 
 
 class RunProblem(Problem, frozen=True, kw_only=True):
-    """A problem that also has the members of the run; `task_id` is null if no run began."""
+    """A problem that also has the counts of the run.
+
+    Without a run they are zero and `task_id` is null. A held lease answers with the `task_id` of
+    the run that has it.
+    """
 
     task_id: str | None
 
@@ -268,7 +272,7 @@ def from_error(
 def not_ready(error: PartnerCenterSyncError) -> HttpAnswer:
     """The same for a caller whose role is not known yet, so without any detail."""
     status, retry_after_s = _status_of(error)
-    detail = "The app cannot tell yet who may read; its log says why."
+    detail = "The app cannot check access yet; its log says why."
     return problem(status, "not_ready", detail, headers=_retry_header(retry_after_s))
 
 

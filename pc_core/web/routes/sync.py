@@ -48,7 +48,7 @@ def _sync(visit: Visit, body: SyncBody) -> HttpAnswer:
 
 
 def answer_run(visit: Visit, run: Callable[[], Report]) -> HttpAnswer:
-    """Run, and answer with the report; an error before the run began has the same members."""
+    """Run, and answer with the report. An error before the run began answers with zero counts."""
     try:
         return respond.from_report(run())
     except PartnerCenterSyncError as error:
