@@ -43,6 +43,10 @@ param firstOfMonth string = utcNow('yyyy-MM-01')
 @description('Client id of the app registration that signs people in to the page. Empty: sign-in is off and the page shows no data to anybody.')
 param authClientId string = ''
 
+@description('Ends the app\'s name. Another one makes another app, where the old one cannot be brought back to life.')
+@maxLength(10)
+param appSuffix string = ''
+
 @description('true: database, storage and vault are reachable from a virtual network only.')
 param privateNetwork bool = false
 
@@ -243,6 +247,7 @@ module app 'modules/app.bicep' = {
   scope: group
   params: {
     token: token
+    suffix: appSuffix
     location: location
     tags: tags
     identityId: identity.outputs.id
@@ -334,6 +339,7 @@ output ALERT_EMAIL string = alertEmail
 output ACTION_GROUP_IDS string = actionGroupIds
 output BUDGET_AMOUNT string = string(budgetAmount)
 output AUTH_CLIENT_ID string = authClientId
+output APP_SUFFIX string = appSuffix
 output RUNNER_SUBNET bool = runnerSubnet
 output EXISTING_APP_SUBNET_ID string = existingAppSubnetId
 output EXISTING_ENDPOINT_SUBNET_ID string = existingEndpointSubnetId

@@ -1,5 +1,7 @@
 @minLength(13)
 param token string
+@description('Makes another app of another name.')
+param suffix string
 param location string
 param tags object
 param identityId string
@@ -49,7 +51,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
 }
 
 resource site 'Microsoft.Web/sites@2024-11-01' = {
-  name: 'func-${token}'
+  name: empty(suffix) ? 'func-${token}' : 'func-${token}-${suffix}'
   location: location
   tags: union(tags, { 'azd-service-name': 'api' })
   kind: 'functionapp,linux'

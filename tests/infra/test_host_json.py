@@ -2,8 +2,8 @@
 
 import json
 
-import function_app
 from dev.folders import CLONE
+from tests.registered import FUNCTIONS
 
 BUILT_IN = {"http", "httpTrigger", "timerTrigger"}
 """Bindings that the Functions host has without an extension bundle."""
@@ -11,9 +11,7 @@ BUILT_IN = {"http", "httpTrigger", "timerTrigger"}
 
 def test_every_binding_is_built_into_the_host() -> None:
     used = {
-        str(binding.type)
-        for function in function_app.app.get_functions()
-        for binding in function.get_bindings()
+        str(binding.type) for function in FUNCTIONS.values() for binding in function.get_bindings()
     }
 
     assert used <= BUILT_IN, (

@@ -67,6 +67,7 @@ VARIANTS = {
 }
 OTHER = {
     "ACTION_GROUP_IDS": "/subscriptions/a/one, /subscriptions/a/two",
+    "APP_SUFFIX": "b",
     "DATABASE_STORAGE_GB": "64",
     "SILENCE_WINDOW": "PT3H",
     "SWEEP_WINDOW": "P1D",
@@ -144,6 +145,7 @@ EVERY_SETTING = {
     **SIGN_IN,
     "DATABASE_ADMIN_NAME": "deployers",
     "ACTION_GROUP_IDS": "/subscriptions/a/on-call",
+    "APP_SUFFIX": "b",
     "BUDGET_AMOUNT": "2000000",
     "PRIVATE_NETWORK": "true",
     "RUNNER_SUBNET": "true",
@@ -326,6 +328,13 @@ def test_without_a_registration_the_sign_in_is_off(variant: str) -> None:
     audiences = [client, f"api://{client}"] if is_on else []
     assert entra["validation"]["allowedAudiences"] == audiences
     assert auth["globalValidation"]["unauthenticatedClientAction"] == "AllowAnonymous"
+
+
+@needs_bicep
+def test_a_dead_app_can_be_replaced_by_one_of_another_name() -> None:
+    names = [each.one("Web/sites")["name"] for each in (deployment(), deployment(OTHER))]
+
+    assert names[1] == f"{names[0]}-b"
 
 
 # The database
