@@ -10,14 +10,14 @@ param environmentName string
 @description('Azure region of every resource, e.g. westeurope.')
 param location string
 
-@description('Object id of whoever deploys; azd sets it. May write secrets to the vault, and administers the database unless a group does.')
+@description('Object id of whoever deploys; azd sets it. May write secrets to the vault and administers the database, unless a group does.')
 param principalId string
 
 @description('What the deployer is; azd sets it. Must match, or the role assignments are refused.')
 @allowed(['User', 'ServicePrincipal'])
 param principalType string = 'User'
 
-@description('Object id of an Entra group that administers the database, so that each of its members can deploy. Empty: the deployer does.')
+@description('Object id of an Entra group that administers the database and writes secrets to the vault, so that each of its members can deploy. Empty: the deployer does.')
 param databaseAdminGroupId string = ''
 
 @description('Sign-in name of the database administrator. Empty: the deployer\'s user principal name; a group and a service principal have none and must be named here by their display name.')
@@ -27,8 +27,11 @@ param databaseAdminName string = ''
 @minLength(6)
 param alertEmail string
 
-@description('Amount per month, in the currency of the subscription, that the budget warns at.')
-@minValue(1)
+@description('Resource ids of action groups that hear the alarms too, separated by commas: whoever is on call.')
+param actionGroupIds string = ''
+
+@description('Amount per month, in the currency of the subscription, that the budget warns at. 0: no budget, for a subscription that Cost Management does not support.')
+@minValue(0)
 param budgetAmount int = 60
 
 @description('First day that the budget counts, the first of a month. Empty: this month; the first deployment\'s answer stays, because Azure may refuse to move it.')
@@ -40,8 +43,30 @@ param firstOfMonth string = utcNow('yyyy-MM-01')
 @description('Client id of the app registration that signs people in to the page. Empty: sign-in is off and the page shows no data to anybody.')
 param authClientId string = ''
 
+@description('Ends the app\'s name. Another one makes another app, where the old one cannot be brought back to life.')
+@maxLength(10)
+param appSuffix string = ''
+
 @description('true: database, storage and vault are reachable from a virtual network only.')
 param privateNetwork bool = false
+
+@description('true: the new virtual network has a subnet for a machine that deploys, such as a runner.')
+param runnerSubnet bool = false
+
+@description('Subnet of an existing network for the app, delegated to Microsoft.App/environments. Empty: a new network is made. All five ids are set together.')
+param existingAppSubnetId string = ''
+
+@description('Subnet of an existing network for the private endpoints.')
+param existingEndpointSubnetId string = ''
+
+@description('Existing private DNS zone privatelink.blob.core.windows.net.')
+param existingBlobZoneId string = ''
+
+@description('Existing private DNS zone privatelink.postgres.database.azure.com.')
+param existingDatabaseZoneId string = ''
+
+@description('Existing private DNS zone privatelink.vaultcore.azure.net.')
+param existingVaultZoneId string = ''
 
 @description('Size of the database server. The instance limit below fits it; see the runbook before changing.')
 param databaseSkuName string = 'Standard_B1ms'
@@ -52,6 +77,10 @@ param databaseSkuTier string = 'Burstable'
 
 @description('true: a second server in another zone takes over. Not for the Burstable tier.')
 param databaseHighAvailability bool = false
+
+@description('Gigabytes of the database\'s disk. It grows by itself and cannot shrink, so the preprovision hook sets the size that it has.')
+@minValue(32)
+param databaseStorageGb int = 32
 
 @description('Days for which the database can be restored to any instant.')
 @minValue(7)
@@ -101,7 +130,7 @@ param retentionDays string = '400'
 param directions string = 'Incoming'
 @description('HUNTER_PARTNER_CENTER_STATUSES')
 param statuses string = 'New,Active'
-@description('HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES')
+@description('HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES; none: nothing is excluded.')
 param excludedSubstatuses string = 'Declined,Lost,Expired,Error'
 @description('HUNTER_PARTNER_CENTER_OWN_DOMAINS')
 param ownDomains string = ''
@@ -122,9 +151,14 @@ var budgetBegins = empty(budgetStart) ? firstOfMonth : budgetStart
 var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var deployerName = deployer().?userPrincipalName ?? ''
+var isNetworkOurs = privateNetwork && empty(existingAppSubnetId)
+var actionGroups = concat(
+  [monitoring.outputs.actionGroupId],
+  empty(actionGroupIds) ? [] : map(split(actionGroupIds, ','), id => trim(id))
+)
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
-  name: 'rg-${environmentName}'
+  name: 'rg-partner-center-sync-${environmentName}'
   location: location
   tags: tags
 }
@@ -135,10 +169,10 @@ module identity 'modules/identity.bicep' = {
   params: { name: 'id-${token}', location: location, tags: tags }
 }
 
-module network 'modules/network.bicep' = if (privateNetwork) {
+module network 'modules/network.bicep' = if (isNetworkOurs) {
   name: 'network'
   scope: group
-  params: { token: token, location: location, tags: tags }
+  params: { token: token, location: location, tags: tags, runnerSubnet: runnerSubnet }
 }
 
 module monitoring 'modules/monitoring.bicep' = {
@@ -164,8 +198,8 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     appPrincipalId: identity.outputs.principalId
     privateNetwork: privateNetwork
-    endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
-    dnsZoneId: network.?outputs.blobZoneId ?? ''
+    endpointSubnetId: network.?outputs.endpointSubnetId ?? existingEndpointSubnetId
+    dnsZoneId: network.?outputs.blobZoneId ?? existingBlobZoneId
   }
 }
 
@@ -177,12 +211,12 @@ module vault 'modules/vault.bicep' = {
     location: location
     tags: tags
     appPrincipalId: identity.outputs.principalId
-    deployerId: principalId
-    deployerType: principalType
+    deployerId: empty(databaseAdminGroupId) ? principalId : databaseAdminGroupId
+    deployerType: empty(databaseAdminGroupId) ? principalType : 'Group'
     workspaceId: monitoring.outputs.workspaceId
     privateNetwork: privateNetwork
-    endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
-    dnsZoneId: network.?outputs.vaultZoneId ?? ''
+    endpointSubnetId: network.?outputs.endpointSubnetId ?? existingEndpointSubnetId
+    dnsZoneId: network.?outputs.vaultZoneId ?? existingVaultZoneId
   }
 }
 
@@ -196,14 +230,15 @@ module database 'modules/database.bicep' = {
     skuName: databaseSkuName
     skuTier: databaseSkuTier
     highAvailability: databaseHighAvailability
+    storageGb: databaseStorageGb
     backupDays: databaseBackupDays
     adminId: empty(databaseAdminGroupId) ? principalId : databaseAdminGroupId
     adminName: empty(databaseAdminName) ? deployerName : databaseAdminName
     adminType: empty(databaseAdminGroupId) ? principalType : 'Group'
     workspaceId: monitoring.outputs.workspaceId
     privateNetwork: privateNetwork
-    endpointSubnetId: network.?outputs.endpointSubnetId ?? ''
-    dnsZoneId: network.?outputs.databaseZoneId ?? ''
+    endpointSubnetId: network.?outputs.endpointSubnetId ?? existingEndpointSubnetId
+    dnsZoneId: network.?outputs.databaseZoneId ?? existingDatabaseZoneId
   }
 }
 
@@ -212,6 +247,7 @@ module app 'modules/app.bicep' = {
   scope: group
   params: {
     token: token
+    suffix: appSuffix
     location: location
     tags: tags
     identityId: identity.outputs.id
@@ -223,7 +259,7 @@ module app 'modules/app.bicep' = {
     databaseUrl: 'postgresql://${identity.outputs.name}@${database.outputs.host}:5432/${database.outputs.databaseName}?sslmode=verify-full'
     tokenCachePath: '${storage.outputs.tokenCacheContainer}/token-cache'
     authClientId: authClientId
-    subnetId: network.?outputs.appSubnetId ?? ''
+    subnetId: privateNetwork ? (network.?outputs.appSubnetId ?? existingAppSubnetId) : ''
     enabled: enabled
     clientId: clientId
     tenantId: empty(tenantId) ? tenant().tenantId : tenantId
@@ -256,7 +292,7 @@ module alerts 'modules/alerts.bicep' = {
     tags: tags
     enabled: enabled
     insightsId: monitoring.outputs.insightsId
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupIds: actionGroups
     databaseServerId: database.outputs.serverId
     silenceWindow: silenceWindow
     sweepWindow: sweepWindow
@@ -269,7 +305,7 @@ module workbook 'modules/workbook.bicep' = {
   params: { token: token, location: location, tags: tags, insightsId: monitoring.outputs.insightsId }
 }
 
-module budget 'modules/budget.bicep' = {
+module budget 'modules/budget.bicep' = if (budgetAmount > 0) {
   name: 'budget'
   scope: group
   params: {
@@ -277,7 +313,7 @@ module budget 'modules/budget.bicep' = {
     amount: budgetAmount
     start: budgetBegins
     email: alertEmail
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupIds: actionGroups
   }
 }
 
@@ -295,3 +331,47 @@ output KEY_VAULT_NAME string = vault.outputs.name
 output PRIVATE_NETWORK bool = privateNetwork
 output BUDGET_START string = budgetBegins
 output PAGE_SIGN_IN bool = !empty(authClientId)
+
+// Every setting under its own name, so that `azd env refresh` brings them to another machine and to
+// a release from GitHub. Numbers are text: azd would write a large one as 1e+06.
+output DATABASE_ADMIN_GROUP_ID string = databaseAdminGroupId
+output ALERT_EMAIL string = alertEmail
+output ACTION_GROUP_IDS string = actionGroupIds
+output BUDGET_AMOUNT string = string(budgetAmount)
+output AUTH_CLIENT_ID string = authClientId
+output APP_SUFFIX string = appSuffix
+output RUNNER_SUBNET bool = runnerSubnet
+output EXISTING_APP_SUBNET_ID string = existingAppSubnetId
+output EXISTING_ENDPOINT_SUBNET_ID string = existingEndpointSubnetId
+output EXISTING_BLOB_ZONE_ID string = existingBlobZoneId
+output EXISTING_DATABASE_ZONE_ID string = existingDatabaseZoneId
+output EXISTING_VAULT_ZONE_ID string = existingVaultZoneId
+output DATABASE_SKU_NAME string = databaseSkuName
+output DATABASE_SKU_TIER string = databaseSkuTier
+output DATABASE_HIGH_AVAILABILITY bool = databaseHighAvailability
+output DATABASE_STORAGE_GB string = string(databaseStorageGb)
+output DATABASE_BACKUP_DAYS string = string(databaseBackupDays)
+output LOG_RETENTION_DAYS string = string(logRetentionDays)
+output LOG_DAILY_CAP_GB string = string(logDailyCapGb)
+output SILENCE_WINDOW string = silenceWindow
+output SWEEP_WINDOW string = sweepWindow
+output HUNTER_PARTNER_CENTER_ENABLED bool = enabled
+output HUNTER_PARTNER_CENTER_CLIENT_ID string = clientId
+output HUNTER_PARTNER_CENTER_TENANT_ID string = tenantId
+output HUNTER_PARTNER_CENTER_API_URL string = apiUrl
+output HUNTER_PARTNER_CENTER_SCOPE string = scope
+output HUNTER_PARTNER_CENTER_AUTHORITY string = authority
+output HUNTER_PARTNER_CENTER_SYNC_SCHEDULE string = syncSchedule
+output HUNTER_PARTNER_CENTER_FULL_SYNC_EVERY string = fullSyncEvery
+output HUNTER_PARTNER_CENTER_OVERLAP string = overlap
+output HUNTER_RETENTION_DAYS string = retentionDays
+output HUNTER_PARTNER_CENTER_DIRECTIONS string = directions
+output HUNTER_PARTNER_CENTER_STATUSES string = statuses
+output HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES string = excludedSubstatuses
+output HUNTER_PARTNER_CENTER_OWN_DOMAINS string = ownDomains
+output HUNTER_PARTNER_CENTER_PAGE_SIZE string = pageSize
+output HUNTER_PARTNER_CENTER_RUN_BUDGET string = runBudget
+output HUNTER_PARTNER_CENTER_REQUEST_TIMEOUT string = requestTimeout
+output HUNTER_PARTNER_CENTER_RETRY_BUDGET string = retryBudget
+output HUNTER_PARTNER_CENTER_PAGE_DELAY string = pageDelay
+output HUNTER_PUBLIC_HOSTS string = publicHosts

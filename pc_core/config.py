@@ -57,6 +57,11 @@ def _words(value: object) -> object:
     return frozenset(word.strip() for word in value.split(",") if word.strip())
 
 
+def _words_or_none(value: object) -> object:
+    # azd cannot pass an empty value on.
+    return frozenset() if value == "none" else _words(value)
+
+
 def _words_or_all(value: object) -> object:
     if isinstance(value, str) and value.strip() == "*":
         return None
@@ -151,7 +156,7 @@ class Settings(BaseModel):
     retention_days: int = Field(default=400, ge=1, le=_MOST_DAYS, alias="HUNTER_RETENTION_DAYS")
     directions: WordsOrAll = _key("HUNTER_PARTNER_CENTER_DIRECTIONS", frozenset({"Incoming"}))
     statuses: WordsOrAll = _key("HUNTER_PARTNER_CENTER_STATUSES", frozenset({"New", "Active"}))
-    excluded_substatuses: Words = _key(
+    excluded_substatuses: Annotated[frozenset[str], BeforeValidator(_words_or_none)] = _key(
         "HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES",
         frozenset({"Declined", "Lost", "Expired", "Error"}),
     )

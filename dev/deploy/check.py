@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dev.deploy.environment import Environment
-from dev.deploy.hooks import cloud, database, preprovision
+from dev.deploy.hooks import cloud, database, deployed, preprovision
 
 PARTNER_API = "4990cffe-04e8-4e8b-808a-1175604b879f"
 """Microsoft Partner, the audience of the referrals API."""
@@ -34,14 +34,27 @@ QUOTA = (
 """Microsoft's "Quota Usages - List"; az puts the subscription in."""
 
 
+type Checks = Mapping[str, Callable[[Environment], str]]
+"""By title: says what it found, or raises HookError."""
+
+
 def check(environment: Environment) -> None:
-    """Look at everything and say how it stands.
+    """Look at everything that a deployment needs and say how it stands.
 
     Raises:
         HookError: something has to be corrected first.
     """
+    look_at(_CHECKS, environment)
+
+
+def look_at(checks: Checks, environment: Environment) -> None:
+    """Make these checks, all of them, and say how each stands.
+
+    Raises:
+        HookError: one failed.
+    """
     failed = 0
-    for title, look in _CHECKS.items():
+    for title, look in checks.items():
         try:
             found = look(environment)
         except cloud.HookError as error:
@@ -50,10 +63,11 @@ def check(environment: Environment) -> None:
         else:
             cloud.say(f"  ok      {title}: {found}")
     if failed:
-        raise cloud.HookError(f"{failed} of {len(_CHECKS)} checks failed. Nothing was changed.")
+        raise cloud.HookError(f"{failed} of {len(checks)} checks failed. Nothing was changed.")
 
 
-def _signed_in(_: Environment) -> str:
+def signed_in(_: Environment) -> str:
+    """Where az is signed in to."""
     return f"az is signed in to the subscription {cloud.signed_in()['id']}"
 
 
@@ -62,6 +76,13 @@ def _settings(_: Environment) -> str:
     if found:
         raise cloud.HookError(" ".join(found))
     return "complete, and the alerts' windows fit the schedules"
+
+
+def _deployment(_: Environment) -> str:
+    found = deployed.problems(cloud.signed_in()["id"])
+    if found:
+        raise cloud.HookError(" ".join(found))
+    return "nothing of what is in Azure would be reduced or taken over"
 
 
 def _registration(_: Environment) -> str:
@@ -97,10 +118,10 @@ def _registration(_: Environment) -> str:
 
 
 def _region(_: Environment) -> str:
-    location = cloud.need("AZURE_LOCATION")
+    location = cloud.need("AZURE_LOCATION").replace(" ", "").lower()
     offered = cloud.az("functionapp", "list-flexconsumption-locations", "--query", "[].name")
     names = {name.replace(" ", "").lower() for name in offered or []}
-    if location.lower() not in names:
+    if location not in names:
         raise cloud.HookError(f"Flex Consumption is not offered in {location}")
     size = os.environ.get("DATABASE_SKU_NAME") or DEFAULT_SKU
     skus = str(cloud.az("postgres", "flexible-server", "list-skus", "--location", location))
@@ -144,9 +165,9 @@ def _providers(_: Environment) -> str:
         needed |= {"Microsoft.App", "Microsoft.Network"}
     missing = sorted(needed - set(registered or []))
     if missing:
-        raise cloud.HookError(
-            f"not registered in this subscription: {', '.join(missing)}; "
-            f"`az provider register --namespace {missing[0]}`"
+        return (
+            f"Azure registers {', '.join(missing)} when it deploys, which takes some minutes; if "
+            "you may not register them, ask an owner of the subscription"
         )
     return "all registered"
 
@@ -165,8 +186,9 @@ def _schema(environment: Environment) -> str:
 
 
 _CHECKS: dict[str, Callable[[Environment], str]] = {
-    "sign-in": _signed_in,
+    "sign-in": signed_in,
     "settings": _settings,
+    "deployment": _deployment,
     "registration": _registration,
     "region": _region,
     "quota": _quota,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dev.deploy import backup, check, release, smoke
+from dev.deploy import backup, check, on_call, release, smoke
 from dev.deploy.environment import Environment, confirm
 from dev.deploy.hooks import cloud, database
 from dev.deploy.options import DATABASE_COMMANDS, HOOKS_THAT_ONLY_LOOK
@@ -38,8 +38,8 @@ def main(options: argparse.Namespace) -> int:
 
 def _run(environment: Environment, options: argparse.Namespace) -> None:
     match options.command:
-        case "check":
-            check.check(environment)
+        case "check" | "on-call" as look:
+            (check.check if look == "check" else on_call.prove)(environment)
         case "sql":
             _look(options.statement)
         case "backup" if options.verify:

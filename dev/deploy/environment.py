@@ -70,7 +70,13 @@ class Environment:
         )
         if done.returncode != 0:
             reason = f": {done.stderr.strip()}" if done.stderr else "; its own words are above."
-            raise cloud.HookError(f"`azd {' '.join(command[:2])}` failed{reason}")
+            elsewhere = (
+                f" On another machine than the one that deployed: `azd env new {self.name}`, then "
+                f"`azd env refresh -e {self.name}`."
+                if command[:2] == ("env", "get-values")
+                else ""
+            )
+            raise cloud.HookError(f"`azd {' '.join(command[:2])}` failed{reason}{elsewhere}")
         return done.stdout or ""
 
 

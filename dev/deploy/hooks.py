@@ -8,6 +8,7 @@ sys.path.insert(0, str(CLONE / "infra" / "hooks"))
 
 import cloud
 import database
+import deployed
 import preprovision
 
-__all__ = ["cloud", "database", "preprovision"]
+__all__ = ["cloud", "database", "deployed", "preprovision"]

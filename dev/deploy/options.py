@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     releasing = add("release", "Check, back up, provision, deploy and try it.", changes=True)
     releasing.add_argument("--to", type=Path, default=Path("backups"), metavar="FOLDER")
     add("smoke", "Try the deployed app, a sync included.", changes=False, needs_packages=False)
+    add("on-call", "Prove that this machine and person can follow the runbook.", changes=False)
     own = add("run", "Run a command of pc_core on this environment's database.", changes=True)
     own.add_argument(
         "arguments",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,8 @@ from dev.deploy import check
 from dev.deploy.environment import Environment
 from dev.deploy.hooks import cloud
 from dev.folders import CLONE
+
+PROVISION_WAIT_S = 120.0
 
 CURRENT = "current.txt"
 """Beside the packages: the name of the one that was deployed last, whether it works or not."""
@@ -44,7 +48,7 @@ def release(
         package.parent.mkdir(parents=True, exist_ok=True)
     environment.azd("package", "api", "--output-path", str(package))
     cloud.say("4. provision, and migrate the database")
-    environment.azd("provision")
+    _provision(environment)
     cloud.say("5. deploy")
     if not environment.dry_run:
         # Noted before: whatever becomes of it, a rollback leads away from it.
@@ -59,6 +63,18 @@ def release(
     smoke_environment = Environment.load(environment.name)
     smoke(began)
     remember(smoke_environment, package)
+
+
+def _provision(environment: Environment) -> None:
+    # A change of settings also writes to the database server, which then refuses its next change
+    # for a minute or two: ServerIsBusy, or an administrator that cannot be set.
+    try:
+        environment.azd("provision")
+    except cloud.HookError:
+        wait_s = float(os.environ.get("PROVISION_WAIT_S", PROVISION_WAIT_S))
+        cloud.say(f"  not provisioned; trying once more in {wait_s:.0f} seconds")
+        time.sleep(wait_s)
+        environment.azd("provision")
 
 
 def roll_back(

@@ -10,11 +10,18 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cloud
 import database
 
 KEY = "token-cache-key"
+
+APP_CONNECTIONS = 80
+"""The most that the app's role may hold: two for each of 40 instances.
+
+HTTP and the timer are scaled apart and bursts exceed that number. Without a limit people could not
+get in any more."""
 
 
 def make_token_cache_key(vault: str) -> None:
@@ -75,6 +82,7 @@ def prepare_database() -> None:
             restart_due = connection.execute(
                 "SELECT FROM pg_settings WHERE name = 'max_connections' AND pending_restart"
             ).fetchone()
+            limit_connections(connection, app)
         cloud.say(f"Database: the role {app} {'was made' if made else 'is there'}.")
         if restart_due is not None:
             restart_server()
@@ -91,6 +99,23 @@ def prepare_database() -> None:
     if applied:
         cloud.say(f"Database: applied {', '.join(applied)}.")
     cloud.say(f"Database: the schema is {status.in_words()}.")
+
+
+def limit_connections(connection: Any, app: str) -> None:
+    """Leave connections to people, whatever the app is scaled to."""
+    import psycopg
+    from psycopg import sql
+
+    limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
+        sql.Identifier(app), sql.Literal(APP_CONNECTIONS)
+    )
+    try:
+        connection.execute(limit)
+    except psycopg.errors.InsufficientPrivilege:
+        cloud.say(
+            f"Database: this server lets nobody limit the connections of {app}. The alert about "
+            "connections stands in for the limit."
+        )
 
 
 def restart_server() -> None:
@@ -117,6 +142,7 @@ def plan() -> None:
     if os.environ.get("PRIVATE_NETWORK", "").lower() != "true":
         cloud.say(f"Would let this machine through the firewall of {server}, and close it again.")
     cloud.say(f"Would make the database role {app} on {server}, if it is missing.")
+    cloud.say(f"Would let it hold {APP_CONNECTIONS} connections.")
     cloud.say(f"Would restart {server} only if a new max_connections waits for it.")
     cloud.say(f"Would make and grant the roles of the database {name}, and migrate its schema.")
 

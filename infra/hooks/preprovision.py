@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import cloud
+import deployed
 
 
 def problems(user: Mapping[str, str]) -> list[str]:
@@ -70,16 +71,33 @@ def problems(user: Mapping[str, str]) -> list[str]:
     return found
 
 
+def keep_storage(subscription: str, *, is_dry_run: bool) -> None:
+    """Deploy the size that the database's disk has grown to: it cannot shrink."""
+    server = deployed.database_server(subscription) if os.environ.get("AZURE_ENV_NAME") else None
+    if server is None:
+        return
+    size = deployed.storage_gb(server)
+    if size <= deployed.number(deployed.wanted("DATABASE_STORAGE_GB")):
+        return
+    if is_dry_run:
+        cloud.say(f"Would set DATABASE_STORAGE_GB to {size}, which the disk has grown to.")
+        return
+    cloud.say(f"The database's disk has grown to {size} GB.")
+    cloud.azd_set("DATABASE_STORAGE_GB", str(size))
+
+
 def main() -> None:
-    """Check, and refuse."""
-    cloud.arguments(__doc__).parse_args()
+    """Check, refuse what would hurt, and set the size of the disk."""
+    options = cloud.arguments(__doc__).parse_args()
     cloud.use_project()
-    found = problems(cloud.signed_in()["user"])
+    account = cloud.signed_in()
+    found = problems(account["user"]) + deployed.problems(account["id"])
     if found:
         raise cloud.HookError(
             "Nothing was deployed. Correct this first:\n"
             + "\n".join(f"  - {each}" for each in found)
         )
+    keep_storage(account["id"], is_dry_run=options.dry_run)
     cloud.say("Settings and alert windows fit together.")
 
 

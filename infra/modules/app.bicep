@@ -1,4 +1,7 @@
+@minLength(13)
 param token string
+@description('Makes another app of another name.')
+param suffix string
 param location string
 param tags object
 param identityId string
@@ -48,7 +51,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
 }
 
 resource site 'Microsoft.Web/sites@2024-11-01' = {
-  name: 'func-${token}'
+  name: empty(suffix) ? 'func-${token}' : 'func-${token}-${suffix}'
   location: location
   tags: union(tags, { 'azd-service-name': 'api' })
   kind: 'functionapp,linux'
@@ -56,12 +59,12 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
-    keyVaultReferenceIdentity: identityId
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: { minTlsVersion: '1.2' }
     functionAppConfig: {
       runtime: { name: 'python', version: '3.13' }
-      // The database's max_connections is reckoned from this number.
+      // The pool of an instance holds two connections. HTTP and the timer are scaled apart and a
+      // burst may exceed this number, so the app's role in the database has a limit of its own.
       scaleAndConcurrency: {
         instanceMemoryMB: 2048
         maximumInstanceCount: 40

@@ -1,9 +1,10 @@
+@minLength(13)
 param token string
 param amount int
 @description('First of a month, yyyy-MM-dd.')
 param start string
 param email string
-param actionGroupId string
+param actionGroupIds array
 
 resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
   name: 'budget-${token}'
@@ -19,7 +20,7 @@ resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
         threshold: 100
         thresholdType: 'Forecasted'
         contactEmails: [email]
-        contactGroups: [actionGroupId]
+        contactGroups: actionGroupIds
       }
       spent: {
         enabled: true
@@ -27,7 +28,7 @@ resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
         threshold: 80
         thresholdType: 'Actual'
         contactEmails: [email]
-        contactGroups: [actionGroupId]
+        contactGroups: actionGroupIds
       }
     }
   }

@@ -1,9 +1,11 @@
+@minLength(13)
 param token string
 param location string
 param tags object
 param skuName string
 param skuTier string
 param highAvailability bool
+param storageGb int
 param backupDays int
 param adminId string
 param adminName string
@@ -21,7 +23,7 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
   properties: {
     version: '17'
     authConfig: { activeDirectoryAuth: 'Enabled', passwordAuth: 'Disabled', tenantId: tenant().tenantId }
-    storage: { storageSizeGB: 32, autoGrow: 'Enabled' }
+    storage: { storageSizeGB: storageGb, autoGrow: 'Enabled' }
     backup: { backupRetentionDays: backupDays, geoRedundantBackup: 'Disabled' }
     highAvailability: { mode: highAvailability ? 'ZoneRedundant' : 'Disabled' }
     network: { publicNetworkAccess: privateNetwork ? 'Disabled' : 'Enabled' }
@@ -44,9 +46,10 @@ resource azureServices 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@
   dependsOn: [data]
 }
 
-// 40 instances (the least that Flex Consumption lets one set) with 2 connections each, 20 for
-// people and reports, and the 15 that the service keeps for itself. It counts after a restart of
-// the server, which the postprovision hook does when one is due.
+// The app's role may hold 80 connections: the postprovision hook sets that limit, because Flex
+// Consumption scales HTTP and the timer apart and may exceed 40 instances in a burst. Beside them 20
+// for people and reports, and the 15 that the service keeps for itself. It counts after a restart
+// of the server, which the postprovision hook does when one is due.
 resource maxConnections 'Microsoft.DBforPostgreSQL/flexibleServers/configurations@2025-08-01' = {
   parent: server
   name: 'max_connections'

@@ -1,6 +1,9 @@
+@minLength(13)
 param token string
 param location string
 param tags object
+@description('true: a subnet for a machine that deploys.')
+param runnerSubnet bool
 
 var zoneNames = {
   blob: 'privatelink.blob.${environment().suffixes.storage}'
@@ -14,23 +17,32 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   tags: tags
   properties: {
     addressSpace: { addressPrefixes: ['10.60.0.0/24'] }
-    subnets: [
-      {
-        name: 'app'
-        properties: {
-          addressPrefix: '10.60.0.0/26'
-          delegations: [{ name: 'flex', properties: { serviceName: 'Microsoft.App/environments' } }]
-        }
-      }
-      {
-        name: 'endpoints'
-        properties: { addressPrefix: '10.60.0.64/27', privateEndpointNetworkPolicies: 'Disabled' }
-      }
-    ]
   }
+}
 
-  resource appSubnet 'subnets' existing = { name: 'app' }
-  resource endpointSubnet 'subnets' existing = { name: 'endpoints' }
+// Children of their own: subnets written into the network would delete one that was added by hand.
+// One at a time, because the network takes one change at a time.
+resource appSubnet 'Microsoft.Network/virtualNetworks/subnets@2024-05-01' = {
+  parent: network
+  name: 'app'
+  properties: {
+    addressPrefix: '10.60.0.0/26'
+    delegations: [{ name: 'flex', properties: { serviceName: 'Microsoft.App/environments' } }]
+  }
+}
+
+resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2024-05-01' = {
+  parent: network
+  name: 'endpoints'
+  properties: { addressPrefix: '10.60.0.64/27', privateEndpointNetworkPolicies: 'Disabled' }
+  dependsOn: [appSubnet]
+}
+
+resource runners 'Microsoft.Network/virtualNetworks/subnets@2024-05-01' = if (runnerSubnet) {
+  parent: network
+  name: 'runner'
+  properties: { addressPrefix: '10.60.0.96/27' }
+  dependsOn: [endpointSubnet]
 }
 
 resource blobZone 'Microsoft.Network/privateDnsZones@2024-06-01' = {
@@ -69,8 +81,8 @@ resource vaultZone 'Microsoft.Network/privateDnsZones@2024-06-01' = {
   }
 }
 
-output appSubnetId string = network::appSubnet.id
-output endpointSubnetId string = network::endpointSubnet.id
+output appSubnetId string = appSubnet.id
+output endpointSubnetId string = endpointSubnet.id
 output blobZoneId string = blobZone.id
 output databaseZoneId string = databaseZone.id
 output vaultZoneId string = vaultZone.id

@@ -1,3 +1,4 @@
+@minLength(13)
 param token string
 param location string
 param tags object

@@ -147,6 +147,13 @@ def test_a_star_admits_everything_and_an_empty_exclusion_excludes_nothing() -> N
     assert settings.excluded_substatuses == frozenset()
 
 
+def test_the_word_none_excludes_nothing_where_an_empty_value_cannot_pass() -> None:
+    name = "HUNTER_PARTNER_CENTER_EXCLUDED_SUBSTATUSES"
+
+    assert Settings.from_env({name: "none"}).excluded_substatuses == frozenset()
+    assert Settings.from_env({name: "none,Lost"}).excluded_substatuses == {"none", "Lost"}
+
+
 def test_discovery_is_left_out_only_for_a_local_authority() -> None:
     local = Settings.from_env({"HUNTER_PARTNER_CENTER_AUTHORITY": "https://localhost:8443"})
 

@@ -41,6 +41,7 @@ EMPTY: dict[str, Any] = {
     "environment": {},
     "deployed": [],
     "deploy_fails": False,
+    "provision_fails": 0,
     "answers": {},
     "unknown_for": 0,
     "token": TOKEN,

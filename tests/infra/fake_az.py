@@ -137,12 +137,16 @@ def az(state: dict[str, Any], arguments: list[str]) -> Any:
         case "rest":
             if rule := RULE.fullmatch(option(arguments, "--url")):
                 return firewall(state, rule[1], arguments)
+            if option(arguments, "--url").startswith("/subscriptions/"):
+                fail(state, 'ERROR: Not Found({"error":{"code":"ResourceGroupNotFound"}})')
             client_id = re.findall(r"appId='([^']+)'", option(arguments, "--url"))[0]
             return graph(state, client_id, option(arguments, "--body"))
         case "keyvault":
             return keyvault(state, arguments)
         case "postgres":
             return postgres(state, arguments)
+        case "group":
+            return []
         case "ad":
             return applications(state, arguments)
         case "account" if arguments[1] == "get-access-token":
@@ -164,6 +168,9 @@ def azd(state: dict[str, Any], arguments: list[str]) -> Any:
         case ["package", _]:
             Path(option(arguments, "--output-path")).write_bytes(b"a package")
         case ["deploy", _] | ["provision", _] | ["provision"]:
+            if arguments[0] == "provision" and state["provision_fails"] > 0:
+                state["provision_fails"] -= 1
+                fail(state, "ERROR: ServerIsBusy")
             if arguments[0] == "deploy" and state["deploy_fails"]:
                 sys.exit("the deployment failed")
             for package in options(arguments, "--from-package"):

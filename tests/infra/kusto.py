@@ -1,4 +1,4 @@
-"""Just enough Kusto for the alerts' queries: where, and the few functions that they use.
+"""Just enough Kusto for the alerts' queries: where, extend, and the few functions that they use.
 
 Anything else is refused, so that a query cannot slip in which nobody has tried.
 """
@@ -31,6 +31,13 @@ def run(query: str, rows: Sequence[Row]) -> list[Row]:
     kept = list(rows)
     for step in steps:
         word, _, condition = step.partition(" ")
+        if word == "extend":
+            name, equals, expression = condition.partition(" = ")
+            if not equals:
+                raise NotInTheSubset(step)
+            value = _Condition(expression).read()
+            kept = [{**row, name: value(row)} for row in kept]
+            continue
         if word != "where":
             raise NotInTheSubset(step)
         holds = _Condition(condition).read()

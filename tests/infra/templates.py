@@ -1,97 +1,173 @@
-"""What the tests read from the Bicep templates: parameters, app settings, alert rules."""
+"""What the tests read of infra/: its alert rules, and what Azure would be told to deploy.
+
+The second needs the Bicep compiler, on the PATH as `bicep` or named by the variable `BICEP`.
+Without one those tests are skipped; where the variable is set, the compiler has to be there.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 CLONE = Path(__file__).parents[2]
 INFRA = CLONE / "infra"
+SUBSCRIPTION = "77777777-0000-0000-0000-000000000000"
+TENANT = "88888888-0000-0000-0000-000000000000"
+
+needs_bicep = pytest.mark.skipif(
+    not (os.environ.get("BICEP") or shutil.which("bicep")),
+    reason="no Bicep compiler: put `bicep` on the PATH, or name it in the variable BICEP",
+)
 
 
 @cache
 def text(name: str) -> str:
-    """A template's text."""
+    """A file of infra/."""
     return (INFRA / name).read_text(encoding="utf-8")
 
 
-def defaults() -> dict[str, str]:
-    """main.bicep's parameters that have a plain default, by name."""
-    found = re.findall(
-        r"^param (\w+) (?:string|int|bool) = (?:'([^']*)'|(\S+))$", text("main.bicep"), re.MULTILINE
-    )
-    return {name: quoted or plain for name, quoted, plain in found}
-
-
-def parameter_of(setting: str) -> str:
-    """The parameter of main.bicep whose description begins with this setting."""
-    found = re.findall(rf"@description\('{setting}\b[^\n]*'\)\nparam (\w+) ", text("main.bicep"))
-    assert len(found) == 1, setting
-    return str(found[0])
-
-
-def azd_defaults() -> dict[str, str]:
-    """What main.parameters.json says where the azd environment says nothing, by parameter."""
-    parameters = json.loads(text("main.parameters.json"))["parameters"]
+def azd_parameters() -> dict[str, tuple[str, str]]:
+    """By parameter: the variable of the azd environment, and what holds where that is empty."""
     found = {}
-    for name, given in parameters.items():
+    for name, given in json.loads(text("main.parameters.json"))["parameters"].items():
         match = re.fullmatch(r"\$\{(\w+)(?:=(.*))?\}", given["value"])
         assert match is not None, name
-        found[name] = match[2] or ""
+        found[name] = match[1], match[2] or ""
     return found
 
 
-def app_settings() -> list[str]:
-    """The names of the app settings, in their order."""
-    block = re.search(
-        r"name: 'appsettings'\n  properties: \{\n(.*?)\n  \}", text("modules/app.bicep"), re.DOTALL
-    )
-    assert block is not None
-    return re.findall(r"^    (\w+):", block[1], re.MULTILINE)
+def outputs() -> set[str]:
+    """The names of the outputs, which azd puts into its environment."""
+    return set(re.findall(r"^output (\w+) ", text("main.bicep"), re.MULTILINE))
 
 
-@dataclass(frozen=True)
+# Alert rules
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A log alert."""
+    """A log alert of alerts.json."""
 
     name: str
+    title: str
     section: str
-    query: str
+    severity: int
     operator: str
     threshold: int
     window: str
     frequency: str
-    only_while_enabled: bool
+    onlyWhileEnabled: bool  # noqa: N815 - the file's names
+    dimensions: list[str]
+
+    @property
+    def query(self) -> str:
+        """Its query's text."""
+        return text(f"queries/{self.name}.kql")
 
     def fires(self, rows: int) -> bool:
         """Whether Azure raises it when the query answers with so many rows."""
+        assert self.operator in ("LessThan", "GreaterThan")
         return rows < self.threshold if self.operator == "LessThan" else rows > self.threshold
 
 
 @cache
 def rules() -> dict[str, Rule]:
-    """The log alerts of alerts.bicep, by name, with the windows of main.bicep's defaults."""
-    bodies = re.findall(
-        r"^  \{\n(    name: .*?)\n  \}$", text("modules/alerts.bicep"), re.MULTILINE | re.DOTALL
+    """The log alerts by name."""
+    return {each["name"]: Rule(**each) for each in json.loads(text("alerts.json"))}
+
+
+# What would be deployed
+
+
+def bicep(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the compiler."""
+    program = os.environ.get("BICEP") or "bicep"
+    return subprocess.run(
+        [program, *map(str, arguments)],
+        env={**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
-    windows: dict[str, str] = defaults()
-    found = {}
-    for body in bodies:
-        plain: dict[str, str] = dict(re.findall(r"^    (\w+): '?(.*?)'?$", body, re.MULTILINE))
-        file = re.fullmatch(r"loadTextContent\('\.\./(queries/[\w-]+\.kql)'\)", plain["query"])
-        assert file is not None, plain["query"]
-        assert plain["operator"] in ("LessThan", "GreaterThan")
-        found[plain["name"]] = Rule(
-            name=plain["name"],
-            section=plain["section"],
-            query=text(file[1]),
-            operator=plain["operator"],
-            threshold=int(plain["threshold"]),
-            window=windows.get(plain["window"], plain["window"]),
-            frequency=plain["frequency"],
-            only_while_enabled=plain["onlyWhileEnabled"] == "true",
-        )
+
+
+@cache
+def compiled() -> dict[str, Any]:
+    """main.bicep as the compiler writes it for Azure Resource Manager."""
+    done = bicep("build", INFRA / "main.bicep", "--stdout")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What would be deployed, with the expressions left that only Azure can evaluate."""
+
+    resources: list[dict[str, Any]]
+    outputs: dict[str, Any]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The resources of a type, without its provider's `Microsoft.`."""
+        return [each for each in self.resources if each["type"] == f"Microsoft.{kind}"]
+
+    def one(self, kind: str, name: str = "") -> dict[str, Any]:
+        """The only resource of a type whose name ends so."""
+        [found] = [each for each in self.of(kind) if each["name"].endswith(name)]
+        return found
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The app settings."""
+        found: dict[str, str] = self.one("Web/sites/config", "/appsettings")["properties"]
+        return found
+
+
+NEEDED = {
+    "AZURE_ENV_NAME": "prod",
+    "AZURE_LOCATION": "westeurope",
+    "AZURE_PRINCIPAL_ID": "11111111-0000-0000-0000-000000000000",
+    "ALERT_EMAIL": "team@example.com",
+    "BUDGET_START": "2026-11-01",
+}
+
+
+def deployment(environ: Mapping[str, str] | None = None) -> Deployment:
+    """What azd would deploy with these values in its environment."""
+    return _deployment(tuple(sorted((NEEDED | dict(environ or {})).items())))
+
+
+@cache
+def _deployment(environ: tuple[tuple[str, str], ...]) -> Deployment:
+    given = dict(environ)
+    types = {name: each["type"] for name, each in compiled()["parameters"].items()}
+    lines = ["using 'main.bicep'"]
+    for name, (variable, default) in azd_parameters().items():
+        value = given.get(variable) or default
+        quoted = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        lines.append(f"param {name} = {quoted if types[name] == 'string' else value}")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "infra")
+        shutil.copytree(INFRA, copy, ignore=shutil.ignore_patterns("hooks"))
+        (copy / "main.bicepparam").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        done = bicep(
+            *("snapshot", copy / "main.bicepparam"),
+            *("--subscription-id", SUBSCRIPTION, "--tenant-id", TENANT),
+            *("--location", "westeurope"),
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        found = json.loads((copy / "main.snapshot.json").read_text(encoding="utf-8"))
+    assert found["diagnostics"] == []
+    return Deployment(resources=found["predictedResources"], outputs=found["outputs"])

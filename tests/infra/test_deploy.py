@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
@@ -18,10 +19,10 @@ import psycopg
 import pytest
 import requests
 
-from dev.deploy import backup, smoke
+from dev.deploy import backup, on_call, smoke
 from dev.deploy.hooks import cloud as hooks_cloud
 from dev.services.postgres import Postgres
-from tests.infra.conftest import CLONE, Cloud, Done, Server
+from tests.infra.conftest import CLONE, SUBSCRIPTION, Cloud, Done, Server
 from tests.web.conftest import API, Served, served, sign_in
 
 __all__ = ["served"]
@@ -326,7 +327,7 @@ def test_a_hook_that_changes_something_has_to_be_confirmed(
     assert f"Add --confirm {name} after -e {name}" in unconfirmed.err
     assert [done.code for done in (*dry, looking)] == [0, 0, 0], dry[1].err + looking.err
     assert all("Would make the database role" in done.out for done in dry)
-    assert not [call for call in cloud.calls if call[1] in ("keyvault", "rest")]
+    assert not [call for call in cloud.calls if "keyvault" in call or "put" in call]
 
 
 def test_a_confirmed_hook_runs(cloud: Cloud, deploy: Callable[..., Done], name: str) -> None:
@@ -381,8 +382,6 @@ def test_a_dry_run_names_every_step_and_takes_none(
         ({"functionapp list-flexconsumption-locations": ["Moon"]}, {}, "not offered in westeurope"),
         ({"postgres flexible-server list-skus": []}, {}, "Standard_B1ms is not offered"),
         ({}, {"DATABASE_SKU_NAME": "Standard_D2ds_v5"}, "takes 2 of the quota cores"),
-        ({"provider list": ["Microsoft.Web"]}, {}, "az provider register"),
-        ({}, {"PRIVATE_NETWORK": "true"}, "Microsoft.App"),
         ({}, {"ALERT_EMAIL": ""}, "ALERT_EMAIL"),
         ({}, {"AZURE_SUBSCRIPTION_ID": "another"}, "az account set --subscription another"),
         ({}, {"HUNTER_PARTNER_CENTER_CLIENT_ID": ""}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
@@ -403,6 +402,20 @@ def test_a_release_stops_before_it_changes_anything(
     assert done.code == 1
     assert complaint in done.out
     assert {tuple(call[:2]) for call in cloud.calls if call[0] == "azd"} == {("azd", "env")}
+
+
+def test_providers_that_azure_registers_itself_hold_nothing_up(
+    cloud: Cloud, deploy: Callable[..., Done]
+) -> None:
+    cloud.set(
+        answers=ANSWERS | {"provider list": ["Microsoft.Web"]},
+        environment=ENVIRONMENT | {"PRIVATE_NETWORK": "true", "AZURE_LOCATION": "West Europe"},
+    )
+
+    done = deploy("check")
+
+    assert done.code == 0, done.out
+    assert re.search("providers: Azure registers Microsoft.App, .*Microsoft.Storage", done.out)
 
 
 def test_a_quota_that_azure_does_not_tell_holds_nothing_up(
@@ -594,3 +607,123 @@ def test_a_status_that_cannot_be_had_is_named_and_not_read(failing: int) -> None
         finally:
             server.shutdown()
             thread.join()
+
+
+# On call
+
+
+def token_with(roles: list[str]) -> str:
+    """An access token as Entra ID issues it for an API, not signed."""
+    claims = base64.urlsafe_b64encode(json.dumps({"roles": roles}).encode()).decode()
+    return f"e30.{claims.rstrip('=')}.c2ln"
+
+
+PERMISSIONS = (
+    f"rest --method get --url /subscriptions/{SUBSCRIPTION}/resourceGroups/rg-test/providers/"
+    "Microsoft.Authorization/permissions?"
+)
+CONTRIBUTOR = {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}
+READER = {"actions": ["*/read"], "notActions": []}
+
+
+@pytest.mark.parametrize(
+    ("permissions", "allowed"),
+    [
+        ([CONTRIBUTOR], True),
+        ([READER], False),
+        ([READER, {"actions": ["microsoft.web/sites/*"], "notActions": []}], True),
+        ([{"actions": ["*"], "notActions": ["Microsoft.Web/sites/restart/Action"]}], False),
+        ([], False),
+    ],
+)
+def test_a_permission_holds_where_one_role_gives_it_and_does_not_take_it_back(
+    permissions: list[dict[str, Any]], *, allowed: bool
+) -> None:
+    assert on_call._allowed("Microsoft.Web/sites/restart/action", permissions) is allowed
+
+
+@pytest.mark.needs_tls_postgres
+def test_on_call_proves_each_thing_that_the_runbook_needs(
+    cloud: Cloud, deploy: Callable[..., Done], azure_postgres: Server, served: Served, name: str
+) -> None:
+    cloud.run("infra/hooks/postprovision.py", **azure_postgres.environ)
+    packages = CLONE / ".azure" / name / "packages"
+    packages.mkdir(parents=True)
+    (packages / "20261124T120000Z-abc.zip").write_bytes(b"a package")
+    there = azure_postgres.environ | {
+        "APP_URL": served.url,
+        "APP_NAME": "func-test",
+        "SMOKE_API_KEY": served.key,
+    }
+    cloud.set(answers=ANSWERS | {PERMISSIONS: {"value": [CONTRIBUTOR]}})
+
+    proved = deploy("on-call", **there)
+
+    assert proved.code == 0, proved.out + proved.err
+    assert re.findall(r"ok      ([\w -]+):", proved.out) == list(on_call._CHECKS)
+    assert cloud.state["rules"] == {}
+    assert not [call for call in cloud.calls if "restart" in call]
+
+
+def test_on_call_names_everything_that_would_fail_at_night(
+    cloud: Cloud, deploy: Callable[..., Done], served: Served
+) -> None:
+    there = {
+        "APP_URL": served.url,
+        "AZURE_RESOURCE_GROUP": "rg-test",
+        "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+        "KEY_VAULT_NAME": "kv-test",
+        "SMOKE_API_KEY": "wrong",
+    }
+    cloud.set(
+        answers=ANSWERS | {PERMISSIONS: {"value": [READER]}},
+        failing={"keyvault secret list": "(Forbidden) Code: ForbiddenByRbac"},
+    )
+
+    done = deploy("on-call", **there)
+
+    failed = re.findall(r"FAILED  ([\w -]+): (.*)", done.out)
+    assert done.code == 1
+    assert [title for title, _ in failed if title != "programs"] == [
+        *("values", "rights in Azure", "role on the page", "vault", "database", "packages")
+    ]
+    said = dict(failed)
+    assert "azd env refresh" in said["values"]
+    assert "restart the app" in said["rights in Azure"]
+    assert "gh run download" in said["packages"]
+
+
+def test_the_roles_are_read_from_the_token() -> None:
+    assert on_call._roles(token_with(["Referrals.Read"])) == ["Referrals.Read"]
+    assert on_call._roles(token_with([])) == []
+
+
+def test_an_environment_that_is_not_here_is_fetched_first(
+    cloud: Cloud, deploy: Callable[..., Done], name: str
+) -> None:
+    cloud.set(failing={"env get-values": "environment does not exist"})
+
+    done = deploy("on-call")
+
+    assert done.code == 1
+    assert f"azd env refresh -e {name}" in done.err
+
+
+@pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 1)])
+def test_a_database_that_is_busy_for_a_moment_does_not_end_a_release(
+    cloud: Cloud, deploy: Callable[..., Done], name: str, failures: int, code: int
+) -> None:
+    cloud.set(provision_fails=failures)
+    ask = (
+        "from dev.deploy.environment import Environment\n"
+        "from dev.deploy.hooks import cloud\n"
+        "from dev.deploy.release import _provision\n"
+        f"environment = Environment.load({name!r})\n"
+        "raise SystemExit(cloud.run(lambda: _provision(environment)))"
+    )
+
+    done = cloud.run("-c", ask, PROVISION_WAIT_S="0")
+
+    assert done.code == code, done.err
+    assert "trying once more" in done.out
+    assert [call[1] for call in cloud.calls].count("provision") == 2

@@ -85,6 +85,21 @@ def test_the_apps_role_may_change_rows_and_nothing_else(
             app.execute("UPDATE partner_center_schema_version SET version_num = '0000'")
 
 
+def test_the_app_leaves_connections_to_people(cloud: Cloud, each_postgres: Server) -> None:
+    first = cloud.run(POST, **each_postgres.environ)
+    with each_postgres.connect() as superuser:
+        limit = superuser.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'id-app'")
+        assert limit.fetchone() == (80,)
+        # Whether Azure's administrator may limit a role that Azure made has been seen nowhere.
+        superuser.execute('REVOKE ADMIN OPTION FOR "id-app" FROM azure_admin')
+        may = superuser.execute("SHOW server_version_num").fetchone()
+    second = cloud.run(POST, **each_postgres.environ)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    is_refused = may is not None and int(may[0]) >= 160000
+    assert ("lets nobody limit the connections" in second.out) is is_refused
+
+
 def test_a_person_a_group_and_a_service_read_the_tables_but_not_the_lease(
     cloud: Cloud, each_postgres: Server
 ) -> None:
@@ -333,6 +348,7 @@ def test_registering_the_page_again_keeps_what_was_added_to_it(cloud: Cloud) -> 
         ({"SILENCE_WINDOW": "PT6H"}, "later than promised"),
         ({"HUNTER_PARTNER_CENTER_FULL_SYNC_EVERY": "48h"}, "SWEEP_WINDOW"),
         ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "often"}, "HUNTER_PARTNER_CENTER_SYNC_SCHEDULE"),
+        ({"HUNTER_PARTNER_CENTER_SYNC_SCHEDULE": "00:10:00"}, "time span"),
         ({"HUNTER_PARTNER_CENTER_ENABLED": "true"}, "HUNTER_PARTNER_CENTER_CLIENT_ID"),
         ({"DATABASE_HIGH_AVAILABILITY": "true"}, "DATABASE_SKU_TIER"),
         ({"DATABASE_ADMIN_GROUP_ID": "g"}, "DATABASE_ADMIN_NAME must be the display name"),
@@ -376,3 +392,203 @@ def test_the_defaults_with_an_address_are_accepted(cloud: Cloud, environ: dict[s
     done = cloud.run("infra/hooks/preprovision.py", **GOOD, **environ)
 
     assert done.code == 0, done.err
+
+
+# What is in Azure already
+
+ENVIRONMENT = {**GOOD, "AZURE_ENV_NAME": "prod", "AZURE_LOCATION": "West Europe"}
+GROUP = "rg-partner-center-sync-prod"
+IN_GROUP = f"rest --method get --url /subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers"
+SERVER = "psql-3q3j4b4fks7p4"
+SITE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Web/sites/func-x"
+ADMINISTRATOR = {
+    "name": "11111111-0000-0000-0000-000000000000",
+    "properties": {"principalName": "ada@example.com", "principalType": "User"},
+}
+CAPABILITIES = (
+    f"rest --method get --url /subscriptions/{SUBSCRIPTION}/providers/Microsoft.DBforPostgreSQL/"
+    "locations/westeurope/capabilities?"
+)
+
+
+def in_azure(
+    *, tags: dict[str, str] | None = None, settings: dict[str, str] | None = None, **server: Any
+) -> dict[str, Any]:
+    """az's answers where an environment has been deployed.
+
+    The shapes are those of Azure Resource Manager's specifications of 2025.
+    """
+    properties = {
+        "storage": {"storageSizeGB": 32, "autoGrow": "Enabled"},
+        "backup": {"backupRetentionDays": 14},
+        "highAvailability": {"mode": "Disabled"},
+    }
+    sku = {"name": "Standard_B1ms", "tier": "Burstable"}
+    found = {"name": SERVER, "sku": server.pop("sku", sku), "properties": properties | server}
+    restored = {"name": f"{SERVER}-then", "sku": sku, "properties": properties}
+    servers = f"{IN_GROUP}/Microsoft.DBforPostgreSQL/flexibleServers"
+    return {
+        "group list": [
+            {"name": "rg-other", "tags": None},
+            {"name": GROUP.upper(), "tags": {"azd-env-name": "prod"} if tags is None else tags},
+        ],
+        f"{servers}?": {"value": [restored, found]},
+        f"{servers}/{SERVER}/administrators?": {"value": [ADMINISTRATOR]},
+        f"{IN_GROUP}/Microsoft.OperationalInsights/workspaces?": {
+            "value": [{"name": "log-x", "properties": {"retentionInDays": 90}}]
+        },
+        f"{IN_GROUP}/Microsoft.Web/sites?": {"value": [{"name": "func-x", "id": SITE}]},
+        f"rest --method post --url {SITE}/config/appsettings/list?": {
+            "properties": settings or {"HUNTER_RETENTION_DAYS": "400"}
+        },
+        "ad signed-in-user show": ADMINISTRATOR["name"],
+    }
+
+
+PREPROVISION = "infra/hooks/preprovision.py"
+
+
+@pytest.mark.parametrize("tags", [{}, {"azd-env-name": "production"}])
+def test_a_resource_group_of_somebody_else_is_left_alone(
+    cloud: Cloud, tags: dict[str, str]
+) -> None:
+    cloud.set(answers=in_azure(tags=tags))
+
+    done = cloud.run(PREPROVISION, **ENVIRONMENT)
+
+    assert done.code == 1
+    assert "belongs to something else" in done.err
+
+
+def test_a_deployment_under_another_name_is_not_doubled(cloud: Cloud) -> None:
+    done = cloud.run(PREPROVISION, **ENVIRONMENT, AZURE_RESOURCE_GROUP="rg-prod")
+
+    assert done.code == 1
+    assert "deployed in the resource group rg-prod" in done.err
+
+
+@pytest.mark.parametrize(
+    ("live", "environ", "kept"),
+    [
+        ({}, {}, {}),
+        ({"storage": {"storageSizeGB": 64}}, {}, {"DATABASE_STORAGE_GB": "64"}),
+        ({"storage": {"storageSizeGB": 64}}, {"DATABASE_STORAGE_GB": "128"}, {}),
+    ],
+    ids=["as it was", "grown", "to grow"],
+)
+def test_the_disk_is_deployed_with_the_size_that_it_has(
+    cloud: Cloud, live: dict[str, Any], environ: dict[str, str], kept: dict[str, str]
+) -> None:
+    cloud.set(answers=in_azure(**live))
+
+    dry = cloud.run(PREPROVISION, "--dry-run", **ENVIRONMENT, **environ)
+    assert cloud.state["environment"] == {}
+    done = cloud.run(PREPROVISION, **ENVIRONMENT, **environ)
+
+    assert (dry.code, done.code) == (0, 0), dry.err + done.err
+    assert cloud.state["environment"] == kept
+
+
+LARGE = {"name": "Standard_D2ds_v5", "tier": "GeneralPurpose"}
+
+
+@pytest.mark.parametrize(
+    ("live", "environ", "name", "value"),
+    [
+        ({"sku": LARGE}, {}, "DATABASE_SKU_TIER", "Burstable"),
+        (
+            {"sku": LARGE | {"name": "Standard_D4ds_v5"}},
+            {"DATABASE_SKU_TIER": "GeneralPurpose", "DATABASE_SKU_NAME": "Standard_D2ds_v5"},
+            "DATABASE_SKU_NAME",
+            "Standard_D2ds_v5",
+        ),
+        (
+            {"highAvailability": {"mode": "ZoneRedundant"}},
+            {},
+            "DATABASE_HIGH_AVAILABILITY",
+            "false",
+        ),
+        ({"backup": {"backupRetentionDays": 35}}, {}, "DATABASE_BACKUP_DAYS", "14"),
+        ({"settings": {"HUNTER_RETENTION_DAYS": "800"}}, {}, "HUNTER_RETENTION_DAYS", "400"),
+        ({}, {"LOG_RETENTION_DAYS": "30"}, "LOG_RETENTION_DAYS", "30"),
+        ({}, {"DATABASE_BACKUP_DAYS": "many"}, "DATABASE_BACKUP_DAYS", "many"),
+        ({}, {"DATABASE_SKU_TIER": "Tiny"}, "DATABASE_SKU_TIER", "Tiny"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_would_be_reduced_needs_an_explicit_yes(
+    cloud: Cloud, live: dict[str, Any], environ: dict[str, str], name: str, value: str
+) -> None:
+    cloud.set(answers=in_azure(**live))
+    given = ENVIRONMENT | environ
+
+    refused = cloud.run(PREPROVISION, **given)
+    of_something_else = cloud.run(PREPROVISION, **given, ACCEPT_REDUCTION=f"{name}=1")
+    accepted = cloud.run(PREPROVISION, **given, ACCEPT_REDUCTION=f"OTHER=1, {name}={value}")
+
+    assert (refused.code, of_something_else.code, accepted.code) == (1, 1, 0), accepted.err
+    assert f"azd env set ACCEPT_REDUCTION {name}={value}" in refused.err
+
+
+def test_a_larger_database_and_longer_retention_need_no_yes(cloud: Cloud) -> None:
+    cloud.set(answers=in_azure())
+    more = {
+        "DATABASE_SKU_NAME": "Standard_D2ds_v5",
+        "DATABASE_SKU_TIER": "GeneralPurpose",
+        "DATABASE_HIGH_AVAILABILITY": "true",
+        "DATABASE_BACKUP_DAYS": "35",
+        "HUNTER_RETENTION_DAYS": "800",
+        "LOG_RETENTION_DAYS": "365",
+    }
+
+    done = cloud.run(PREPROVISION, **ENVIRONMENT, **more)
+
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("principal", "environ", "code"),
+    [
+        ("11111111-0000-0000-0000-000000000000", {}, 0),
+        ("99999999-0000-0000-0000-000000000000", {}, 1),
+        ("99999999-0000-0000-0000-000000000000", {"DATABASE_ADMIN_NAME": "bob@example.com"}, 0),
+    ],
+    ids=["the same", "somebody else", "under the own name"],
+)
+def test_somebody_else_does_not_deploy_under_the_administrators_name(
+    cloud: Cloud, principal: str, environ: dict[str, str], code: int
+) -> None:
+    cloud.set(answers=in_azure() | {"ad signed-in-user show": principal})
+
+    done = cloud.run(
+        PREPROVISION, **(ENVIRONMENT | {"DATABASE_ADMIN_NAME": "ada@example.com"} | environ)
+    )
+
+    assert done.code == code, done.err
+    assert ("ada@example.com administers the database" in done.err) is bool(code)
+
+
+@pytest.mark.parametrize(
+    ("offer", "complaint"),
+    [
+        ({"restricted": "Enabled", "reason": "Not on sale here"}, "Not on sale here"),
+        (
+            {
+                "supportedServerEditions": [
+                    {"supportedServerSkus": [{"name": "Standard_D2ds_v5"}]},
+                ]
+            },
+            "does not offer the database size Standard_B1ms",
+        ),
+        ({"restricted": "Disabled"}, ""),
+    ],
+)
+def test_a_region_without_the_database_is_refused_first(
+    cloud: Cloud, offer: dict[str, Any], complaint: str
+) -> None:
+    cloud.set(answers={"group list": [], CAPABILITIES: {"value": [offer]}})
+
+    done = cloud.run(PREPROVISION, **ENVIRONMENT)
+
+    assert done.code == (1 if complaint else 0), done.err
+    assert complaint in done.err

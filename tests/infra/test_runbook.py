@@ -31,9 +31,9 @@ __all__ = ["make_harness"]
 RUNBOOK = (CLONE / "docs" / "operations.md").read_text(encoding="utf-8")
 README = (CLONE / "README.md").read_text(encoding="utf-8")
 QUERIES = sorted([*(CLONE / "infra" / "queries").glob("*.kql"), *(CLONE / "docs").rglob("*.kql")])
-SET_BY_THE_READER = {"NEW", "OLD", "TOKEN", "WHO", "PAGE"}
+SET_BY_THE_READER = {"NEW", "OLD", "TOKEN", "WHO", "PAGE", "PREFIX", "SUBJECT"}
 SET_BY_AZD_OR_A_HOOK = {"AZURE_SUBSCRIPTION_ID", "AUTH_CLIENT_ID"}
-OF_THE_HOOKS = {"DEPLOYER_IP"}
+OF_THE_HOOKS = {"ACCEPT_REDUCTION", "APP_CONNECTIONS", "DEPLOYER_IP"}
 
 
 def blocks(text: str) -> list[str]:
@@ -91,7 +91,8 @@ def test_every_command_of_dev_deploy_is_understood(words: list[str]) -> None:
 def test_there_are_as_many_commands_as_one_sees() -> None:
     assert len(DEPLOY) > 20
     assert {words[4] for words in DEPLOY} == {
-        *("backup", "check", "hook", "release", "restore", "rollback", "run", "smoke", "sql")
+        *("backup", "check", "hook", "on-call", "release", "restore", "rollback", "run", "smoke"),
+        "sql",
     }
 
 
@@ -119,7 +120,7 @@ def test_every_statement_works_on_the_tables(database_url: str, statement: str) 
 
 
 def test_every_name_that_is_used_comes_from_the_environment() -> None:
-    outputs = set(re.findall(r"^output ([A-Z_]+) ", templates.text("main.bicep"), re.MULTILINE))
+    outputs = templates.outputs()
     used = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", RUNBOOK))
 
     assert {"APP_URL", "APP_NAME", "AZURE_RESOURCE_GROUP", "DATABASE_SERVER"} <= used
