@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from pc_core.store.postgres import PostgresStore
+from pc_core.sync.budget import Budget
+from pc_core.sync.ports import PartnerCenter
+from pc_core.sync.report import RunRequest
 from pc_core.sync.state import SyncState
 from tests.promise.days import Killed
 from tests.sync.harness import Harness, assert_equals_truth
@@ -174,3 +178,27 @@ def test_a_page_size_changed_within_a_walk_cuts_no_list_short(make_harness: Make
 
     assert reports[-1].state == "completed", reports[-1].failure
     assert_equals_truth(harness)
+
+
+class PressesCtrlC:
+    """A Partner Center at whose first question somebody presses Ctrl-C."""
+
+    requests = retries = 0
+
+    def first_page(self, **_: object) -> None:
+        raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_ctrl_c_gives_the_lease_back_at_once(make_harness: Make) -> None:
+    harness = make_harness(20)
+    sync = replace(harness.sync(), partner_center=lambda: cast("PartnerCenter", PressesCtrlC()))
+
+    with pytest.raises(KeyboardInterrupt):
+        sync.run(RunRequest(trigger="command"), Budget(30))
+
+    assert harness.run().state == "completed"
+    states = [row["state"] for row in harness.query("SELECT state FROM partner_center_sync_runs")]
+    assert sorted(states) == ["completed", "interrupted"]
