@@ -326,6 +326,24 @@ def test_a_replay_that_finds_an_erased_customer_removes_its_entry(trial: Trial) 
     assert_away(trial, DOMAIN, PERSON, "late-one")
 
 
+def test_a_replay_removes_what_was_set_aside_of_an_id_that_was_erased_before(trial: Trial) -> None:
+    wire = add_customer(trial.simulator.state)
+    trial.run()
+    erase(trial, ids=(wire["id"],))
+    # Set aside by an earlier release, which did not know what was erased.
+    trial.query(
+        "INSERT INTO partner_center_quarantine (referral_id, content_hash, reason, detail,"
+        " raw_text, task_id, first_seen_at)"
+        " VALUES (NULL, 'x', 'invalid_json', 'odd', %s, 'earlier', now()) RETURNING 1",
+        json.dumps(wire, default=float),
+    )
+
+    report = trial.run("replay")
+
+    assert report.state == "completed", report.failure
+    assert_away(trial, PERSON, wire["id"])
+
+
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_an_erasure_between_two_pages_of_a_run_waits_for_its_end(trial: Trial, page: int) -> None:
     world = trial.simulator.state

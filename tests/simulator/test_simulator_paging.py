@@ -128,6 +128,14 @@ def test_order_by_change_may_hold_for_the_first_page_only(
     assert updated(rest) != sorted(updated(rest), reverse=True)
 
 
+def test_an_order_may_be_refused(simulator: Simulator, walker: Walker) -> None:
+    simulator.behaviour.updated_order = "refused"
+    answers = [walker.get(query).status_code for query in (NEWEST_CHANGE, OLDEST_CREATION)]
+
+    assert answers == [400, 200]
+    assert walker.get("$orderby=name").json()["error"]["code"] == "invalidRequest"
+
+
 def test_a_next_link_may_die(simulator: Simulator, walker: Walker) -> None:
     simulator.behaviour.next_link_ttl_s = 0.05
     query = walker.get().json()["@odata.nextLink"].partition("?")[2]
@@ -194,6 +202,17 @@ def test_a_row_changed_during_a_walk_by_creation_hides_none(
     assert len(seen) == 61
 
 
+def test_the_query_is_recorded_as_it_arrived(simulator: Simulator, walker: Walker) -> None:
+    walker.get(f"{NEWEST_CHANGE}&$top=50&$filter=status%20eq%20'New'&$skip=3")
+
+    recorded = simulator.requests[-1]
+    assert recorded.query == f"{NEWEST_CHANGE}&$top=50&$filter=status%20eq%20'New'&$skip=3"
+    assert unquote(recorded.query).startswith("$orderby=updatedDateTime desc")
+    assert (recorded.method, recorded.target, recorded.status) == ("GET", "list", 200)
+    simulator.clear_requests()
+    assert simulator.requests == []
+
+
 def test_instants_may_have_any_number_of_digits(simulator: Simulator, walker: Walker) -> None:
     shown = {}
     for digits in (0, 3, 7):
@@ -203,6 +222,20 @@ def test_instants_may_have_any_number_of_digits(simulator: Simulator, walker: Wa
         }
 
     assert shown == {0: {0}, 3: {3}, 7: {7}}
+
+
+def test_the_date_header_may_be_off_or_missing(simulator: Simulator, walker: Walker) -> None:
+    simulator.state.now = simulator.state.now.replace(
+        year=2026, month=3, day=1, hour=12, minute=0, second=0, microsecond=0
+    )
+    exact = walker.get().headers["Date"]
+    simulator.behaviour.date_offset_s = -3_600
+    behind = walker.get().headers["Date"]
+    simulator.behaviour.date_header = False
+
+    assert exact == "Sun, 01 Mar 2026 12:00:00 GMT"
+    assert behind == "Sun, 01 Mar 2026 11:00:00 GMT"
+    assert "Date" not in walker.get().headers
 
 
 def test_the_organization_may_be_another(simulator: Simulator, walker: Walker) -> None:
