@@ -137,6 +137,21 @@ def test_a_heartbeat_moves_the_expiry(store: PostgresStore, sql: Connection) -> 
     assert found == (True,)
 
 
+def test_a_heartbeat_without_the_lease_leaves_the_ended_runs_row_as_it_was(
+    store: PostgresStore, sql: Connection
+) -> None:
+    lost = take(store, "first")
+    expire(sql)
+    take(store, "second")
+    row = "SELECT r::text FROM partner_center_sync_runs r WHERE task_id = 'first'"
+    before = sql.execute(row).fetchone()
+
+    with pytest.raises(LeaseLost):
+        store.keep_lease(lost)
+
+    assert sql.execute(row).fetchone() == before
+
+
 def test_nothing_is_written_without_the_lease(
     saver: Saver, store: PostgresStore, sql: Connection
 ) -> None:
